@@ -1,0 +1,193 @@
+import type { Secret } from "../crypto/secret.ts";
+import { ProofBudget } from "../recovery/proof-budget.ts";
+import { sessionRoute } from "../record/protection.ts";
+import { Retransmission } from "../recovery/retransmission.ts";
+import { addMs, type Instant } from "../time.ts";
+import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";
+import { type Hello, parseHelloAck } from "../wire/message.ts";
+import type { Utack } from "../wire/utack.ts";
+import { Admission } from "./admission.ts";
+import type { ServerConfig } from "./config.ts";
+import { DatagramConnection, type DatagramOptions } from "./datagram.ts";
+import type { Address, AuthenticationFailure, CloseReason, HandshakeAwait } from "./events.ts";
+
+/** Between sends of a handshake flight, at most: the whole handshake has ten seconds. */
+const MAX_RESEND_MS = 2_000;
+
+/** What a server's endpoint does for its connections. */
+export interface DatagramHost {
+  /** Draws a session id whose route no other session has. */
+  newSessionId(): Uint8Array;
+  /** The connection is reachable under its session id from now on. */
+  onEstablished(connection: DatagramServer, route: number): void;
+  /** The session's peer is at another address now. */
+  onMoved(connection: DatagramServer, from: Address): void;
+  /** The connection ended; the route is undefined when it never was a session. */
+  onClosed(connection: DatagramServer, route: number | undefined, farewell: Farewell | undefined): void;
+}
+
+/** What answers a peer's BYE, should it come again after the end: made while the keys existed. */
+export interface Farewell {
+  readonly bye: Uint8Array;
+  readonly utacks: readonly Uint8Array[];
+}
+
+/** The server's side of a connection over datagrams, from the HELLO whose cookie verified. CHALLENGE is ready to be polled. */
+export class DatagramServer extends DatagramConnection {
+  readonly clientPublicKey: Uint8Array;
+  readonly #host: DatagramHost;
+  readonly #admission: Admission;
+  readonly #proofs: ProofBudget = new ProofBudget();
+  readonly #confirmBy: Instant;
+  readonly #challenge: Uint8Array;
+  /** What the UTACK of the last HELLO_ACK acknowledges; sent once the proof is known to be good. */
+  #helloAck: Pick<Frame, "type" | "seq"> = { type: FrameType.HELLO_ACK, seq: 2 };
+  #sessionOk: Uint8Array | undefined;
+  #retransmission: Retransmission | undefined;
+  #route: number | undefined;
+  #refusal: AuthenticationFailure | undefined;
+  #farewell: Farewell | undefined;
+  #confirmed = false;
+  #proven = false;
+
+  constructor(config: ServerConfig, options: DatagramOptions, host: DatagramHost, hello: Hello, now: Instant) {
+    super("server", config, options, now);
+    this.#host = host;
+    this.clientPublicKey = hello.publicKey;
+    this.#confirmBy = addMs(now, config.timing.handshakeTimeoutMs);
+    this.#admission = new Admission(config.crypto, hello, config.isOwnDevice(hello.deviceId));
+    this.emit({ type: "keys-needed", deviceId: hello.deviceId });
+    this.#challenge = this.sendPlain(FrameType.CHALLENGE, 0, this.#admission.handshake.challenge(), now);
+    this.#retransmission = new Retransmission(now, this.rtt);
+  }
+
+  /** Answers `keys-needed`: at most four candidate keys, none for an unknown device. They stay the caller's, until `established` or `closed`. */
+  provideKeys(candidates: readonly Secret[], now: Instant): void {
+    if (this.state !== "handshaking") return;
+    this.#admission.provideKeys(candidates);
+    this.#decide(now);
+  }
+
+  /** The HELLO of this very handshake came (again): the client may have missed its UTACK, or CHALLENGE. */
+  handleHello(frame: Frame, from: Address, now: Instant): void {
+    this.acknowledgePlain(frame, from);
+    if (this.state === "handshaking" && this.#retransmission === undefined) this.resendPlain(this.#challenge, now);
+  }
+
+  /** True when this HELLO_ACK carries the proof that was already taken. */
+  knowsProof(helloAck: Frame): boolean {
+    return this.#admission.sameProof(payloadOf(helloAck));
+  }
+
+  protected override get awaiting(): HandshakeAwait {
+    return "HELLO_ACK";
+  }
+
+  protected override handleHandshakeFrame(frame: Frame, from: Address, now: Instant): void {
+    if (frame.type !== FrameType.HELLO_ACK) return this.drop("unexpected-type");
+    const proof = parseHelloAck(payloadOf(frame));
+    if (proof === undefined) return this.drop("bad-length");
+    if (this.#admission.sameProof(proof)) return this.#onKnownProof(frame, from, now);
+    if (this.state !== "handshaking" || this.#admission.hasProof) return this.drop("unexpected-type");
+    if (!this.#proofs.allows(now)) return this.drop("proof-budget");
+    this.#admission.giveProof(proof);
+    this.#helloAck = { type: frame.type, seq: frame.seq };
+    this.#decide(now);
+  }
+
+  /** Plaintext UTACKs can be forged; believing one costs nothing that the client's next HELLO or HELLO_ACK does not bring back. */
+  protected override handleHandshakeUtack(utack: Utack, now: Instant): boolean {
+    const awaited = this.state === "handshaking" ? FrameType.CHALLENGE : FrameType.SESSION_OK;
+    if (utack.type !== awaited || this.#retransmission === undefined) return false;
+    if (utack.type === FrameType.SESSION_OK) this.#confirm();
+    this.#retransmission = undefined;
+    this.advance(now);
+    return true;
+  }
+
+  protected override handleHandshakeTimeout(now: Instant): void {
+    if (this.state === "established" && !this.#confirmed && now >= this.#confirmBy) {
+      return this.finish({ code: "handshake-timeout", awaiting: "SESSION_OK" });
+    }
+    if (!this.#retransmission?.isDue(now)) return;
+    this.#retransmission.noteResend(now, this.rtt, MAX_RESEND_MS);
+    this.resendPlain(this.#sessionOk ?? this.#challenge, now);
+  }
+
+  protected override handshakeTimeout(): Instant | undefined {
+    return this.#retransmission?.resendAt;
+  }
+
+  protected override get confirmed(): boolean {
+    return this.#confirmed;
+  }
+
+  protected override onProven(): void {
+    if (this.#proven) return;
+    this.#proven = true;
+    this.#confirm();
+    this.emit({ type: "proven" });
+  }
+
+  protected override onNewest(from: Address): void {
+    if (from.key === this.peer.key) return;
+    const before = this.peer;
+    this.peer = from;
+    this.#host.onMoved(this, before);
+    this.emit({ type: "moved", from: before, to: from });
+  }
+
+  protected override onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void {
+    this.#farewell = { bye: frame.slice(), utacks };
+  }
+
+  /** A handshake that ran out after a wrong proof failed for that reason. */
+  protected override finish(reason: CloseReason): void {
+    if (this.isClosed()) return;
+    const refused = reason.code === "handshake-timeout" && this.#refusal !== undefined;
+    super.finish(refused ? { code: "authentication-failed", cause: this.#refusal as AuthenticationFailure } : reason);
+    this.#host.onClosed(this, this.#route, this.#farewell);
+  }
+
+  protected override wipe(): void {
+    this.#admission.wipe();
+    this.#retransmission = undefined;
+    super.wipe();
+  }
+
+  #confirm(): void {
+    this.#confirmed = true;
+    this.#retransmission = undefined;
+  }
+
+  /** The proof that was good, again: the client may have missed its UTACK, or SESSION_OK. */
+  #onKnownProof(frame: Frame, from: Address, now: Instant): void {
+    if (this.#sessionOk === undefined) return;
+    this.acknowledgePlain(frame, from);
+    if (!this.#proven) this.resendPlain(this.#sessionOk, now);
+  }
+
+  #decide(now: Instant): void {
+    const verdict = this.#admission.decide(() => this.#host.newSessionId());
+    if (verdict === "waiting") return;
+    if (verdict === "weak-key-share") {
+      return this.finish({ code: "protocol-violation", violation: verdict, during: "handshake" });
+    }
+    if ("refused" in verdict) {
+      this.#proofs.noteWrong(now);
+      this.drop("bad-proof");
+      if (this.#refusal === undefined) this.emit({ type: "proof-refused", cause: verdict.refused });
+      this.#refusal = verdict.refused;
+      return;
+    }
+    this.#admission.forgetKeys();
+    this.establish(verdict.sessionId, verdict.keys);
+    this.#route = sessionRoute(verdict.sessionId);
+    this.#host.onEstablished(this, this.#route);
+    this.acknowledgePlain(this.#helloAck, this.peer);
+    this.#sessionOk = this.sendPlain(FrameType.SESSION_OK, 0, verdict.sessionOk, now);
+    this.#retransmission = new Retransmission(now, this.rtt);
+    const { deviceId } = this.#admission.handshake;
+    this.emit({ type: "established", deviceId, sessionId: verdict.sessionId, keyIndex: verdict.keyIndex });
+  }
+}

@@ -1,0 +1,237 @@
+import { CookieJar } from "../handshake/cookie.ts";
+import { randomSessionId } from "../handshake/server.ts";
+import { constantTimeEqual } from "../crypto/equal.ts";
+import { frameRoute, sessionRoute } from "../record/protection.ts";
+import { addMs, earliest, type Instant } from "../time.ts";
+import { decodeFrame, encodeFrame, type Frame, FrameType, isSessionType, payloadOf } from "../wire/frame.ts";
+import { type Hello, parseHello } from "../wire/message.ts";
+import { decodeUtack, encodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
+import type { ServerConfig } from "./config.ts";
+import { Counters, type DropCause } from "./counters.ts";
+import type { Datagram } from "./datagram.ts";
+import { type DatagramHost, DatagramServer, type Farewell } from "./datagram-server.ts";
+import type { Address } from "./events.ts";
+import { RetryRing } from "./retry-ring.ts";
+
+/** How long a peer's repeated BYE is still acknowledged, and for how many ended sessions. */
+const FAREWELL_MS = 10_000;
+const MAX_FAREWELLS = 1_024;
+
+export interface EndpointConfig extends ServerConfig {
+  readonly maxSessions: number;
+  /** Handshakes under way at once; the oldest gives way to a new one whose cookie verified. */
+  readonly maxHandshakes: number;
+  /** Passed on to every connection; see DatagramOptions. */
+  readonly firstSeq?: number | undefined;
+}
+
+/** Handshakes under way from one address; more than one only when HELLOs are replayed or a client starts again. */
+const MAX_HANDSHAKES_PER_ADDRESS = 4;
+
+/**
+ * A server's one datagram socket without its socket: answers HELLOs statelessly until a cookie comes back, and routes the rest to
+ * connections: session frames by the session id in their clear nonce, so that a peer may move; handshake frames and UTACKs
+ * by address. A HELLO never takes datagrams away from the live session of its address.
+ */
+export class DatagramEndpoint {
+  /** Datagrams that reached no connection, by cause; bytes and frames of the stateless answers. */
+  readonly counters: Counters = new Counters();
+  readonly #config: EndpointConfig;
+  readonly #cookies: CookieJar;
+  readonly #retries: RetryRing = new RetryRing();
+  readonly #outbox: Datagram[] = [];
+  /** Handshakes and sessions, in the order of their beginning. */
+  readonly #byAddress: Map<string, Set<DatagramServer>> = new Map();
+  readonly #byRoute: Map<number, DatagramServer> = new Map();
+  /** In the order of their beginning. */
+  readonly #handshakes: Set<DatagramServer> = new Set();
+  readonly #farewells: Map<number, Farewell & { readonly until: Instant }> = new Map();
+  #now: Instant;
+
+  constructor(config: EndpointConfig, now: Instant) {
+    this.#config = config;
+    this.#cookies = new CookieJar(config.crypto, now);
+    this.#now = now;
+  }
+
+  get sessionCount(): number {
+    return this.#byRoute.size;
+  }
+
+  get handshakeCount(): number {
+    return this.#handshakes.size;
+  }
+
+  /** Takes one datagram; answers the connections that it touched, new ones included, for the driver to drain. */
+  handleDatagram(datagram: Uint8Array, from: Address, now: Instant): readonly DatagramServer[] {
+    this.#now = now;
+    this.counters.bytesReceived += datagram.length;
+    if (looksLikeUtack(datagram)) return this.#onUtack(decodeUtack(datagram), from, now);
+    const frame = decodeFrame(datagram);
+    if (typeof frame === "string") return this.#drop(frame);
+    this.counters.framesReceived++;
+    if (frame.type === FrameType.HELLO) return this.#onHello(frame, from, now);
+    if (isSessionType(frame.type)) return this.#onSessionFrame(frame, from, now);
+    if (frame.type === FrameType.HELLO_ACK) return this.#onHelloAck(frame, from, now);
+    return this.#drop(frame.type === FrameType.ERROR ? "error-frame" : "unexpected-type");
+  }
+
+  /** The next stateless answer. Connections are polled apart. */
+  pollTransmit(): Datagram | undefined {
+    return this.#outbox.shift();
+  }
+
+  pollTimeout(): Instant | undefined {
+    return earliest(this.#retries.timeout, this.#farewells.values().next().value?.until);
+  }
+
+  handleTimeout(now: Instant): void {
+    this.#now = now;
+    for (const retry of this.#retries.takeDue(now)) this.#transmit(retry);
+    for (const [route, { until }] of this.#farewells) {
+      if (until > now) break;
+      this.#farewells.delete(route);
+    }
+  }
+
+  /** Forgets the cookie secrets. Connections are closed by their driver. */
+  wipe(): void {
+    this.#cookies.wipe();
+  }
+
+  #onHello(frame: Frame, from: Address, now: Instant): readonly DatagramServer[] {
+    const hello = parseHello(payloadOf(frame));
+    if (hello === undefined) return this.#drop("bad-length");
+    const { cookie } = hello;
+    if (cookie === undefined) return this.#answerBareHello(frame, hello, from, now);
+    if (!this.#cookies.verify(from.key, { ...hello, cookie }, now)) return this.#drop("bad-cookie");
+    this.#retries.cancel(from.key);
+    const known = this.#at(from).find((connection) => constantTimeEqual(connection.clientPublicKey, hello.publicKey));
+    if (known !== undefined) {
+      known.handleHello(frame, from, now);
+      return [known];
+    }
+    if (this.#byRoute.size >= this.#config.maxSessions) return this.#drop("server-full");
+    return this.#begin(frame, hello, from, now);
+  }
+
+  /** UTACK and HELLO_RETRY: 35 bytes for 50, and 28 more after a second (spec section 6: at most 1.6 times). */
+  #answerBareHello(frame: Frame, hello: Hello, from: Address, now: Instant): readonly DatagramServer[] {
+    const cookie = this.#cookies.issue(from.key, hello, now);
+    const retry = { data: encodeFrame(FrameType.HELLO_RETRY, 0, cookie), to: from };
+    this.#transmit({ data: encodeUtack(frame.type, frame.seq), to: from });
+    this.#transmit(retry);
+    this.#retries.add(retry, now);
+    return NONE;
+  }
+
+  #begin(frame: Frame, hello: Hello, from: Address, now: Instant): readonly DatagramServer[] {
+    const here = this.#at(from).filter(({ state }) => state === "handshaking");
+    const crowded = here.length >= MAX_HANDSHAKES_PER_ADDRESS ? here[0] : undefined;
+    const oldest = this.#handshakes.size >= this.#config.maxHandshakes ? first(this.#handshakes) : undefined;
+    const givesWay = crowded ?? oldest;
+    givesWay?.abort({ code: "evicted" });
+    const options = { peer: from, firstSeq: this.#config.firstSeq };
+    const connection = new DatagramServer(this.#config, options, this.#host, hello, now);
+    this.#join(connection, from);
+    this.#handshakes.add(connection);
+    connection.handleHello(frame, from, now);
+    return givesWay === undefined ? [connection] : [givesWay, connection];
+  }
+
+  #onHelloAck(frame: Frame, from: Address, now: Instant): readonly DatagramServer[] {
+    const here = this.#at(from);
+    const known = here.find((connection) => connection.knowsProof(frame));
+    if (known !== undefined) {
+      known.handleFrame(frame, from, now);
+      return [known];
+    }
+    const touched: DatagramServer[] = [];
+    for (const connection of here.filter(({ state }) => state === "handshaking").reverse()) {
+      connection.handleFrame(frame, from, now);
+      touched.push(connection);
+      if (connection.state === "established") return touched;
+    }
+    return touched.length > 0 ? touched : this.#drop("no-session");
+  }
+
+  #onSessionFrame(frame: Frame, from: Address, now: Instant): readonly DatagramServer[] {
+    const route = frameRoute(frame);
+    if (route === undefined) return this.#drop("bad-length");
+    const connection = this.#byRoute.get(route);
+    if (connection !== undefined) {
+      connection.handleFrame(frame, from, now);
+      return [connection];
+    }
+    const farewell = this.#farewells.get(route);
+    if (farewell === undefined || !constantTimeEqual(farewell.bye, frame.bytes)) return this.#drop("no-session");
+    for (const utack of farewell.utacks) this.#transmit({ data: utack, to: from });
+    return NONE;
+  }
+
+  #onUtack(utack: Utack | undefined, from: Address, now: Instant): readonly DatagramServer[] {
+    const matched = utack && this.#at(from).find((connection) => connection.handleUtack(utack, now));
+    return matched === undefined ? this.#drop("unmatched-utack") : [matched];
+  }
+
+  readonly #host: DatagramHost = {
+    newSessionId: () => {
+      for (;;) {
+        const sessionId = randomSessionId(this.#config.crypto);
+        const route = sessionRoute(sessionId);
+        if (!this.#byRoute.has(route) && !this.#farewells.has(route)) return sessionId;
+      }
+    },
+    onEstablished: (connection, route) => {
+      this.#handshakes.delete(connection);
+      this.#byRoute.set(route, connection);
+    },
+    onMoved: (connection, from) => {
+      this.#leave(connection, from);
+      this.#join(connection, connection.address);
+    },
+    onClosed: (connection, route, farewell) => {
+      this.#handshakes.delete(connection);
+      this.#leave(connection, connection.address);
+      if (route === undefined) return;
+      this.#byRoute.delete(route);
+      if (farewell !== undefined && this.#farewells.size < MAX_FAREWELLS) {
+        this.#farewells.set(route, { ...farewell, until: addMs(this.#now, FAREWELL_MS) });
+      }
+    },
+  };
+
+  #at(address: Address): readonly DatagramServer[] {
+    const here = this.#byAddress.get(address.key);
+    return here === undefined ? NONE : [...here];
+  }
+
+  #join(connection: DatagramServer, address: Address): void {
+    const here = this.#byAddress.get(address.key);
+    if (here === undefined) this.#byAddress.set(address.key, new Set([connection]));
+    else here.add(connection);
+  }
+
+  #leave(connection: DatagramServer, address: Address): void {
+    const here = this.#byAddress.get(address.key);
+    here?.delete(connection);
+    if (here?.size === 0) this.#byAddress.delete(address.key);
+  }
+
+  #transmit(datagram: Datagram): void {
+    this.counters.framesSent++;
+    this.counters.bytesSent += datagram.data.length;
+    this.#outbox.push(datagram);
+  }
+
+  #drop(cause: DropCause): readonly DatagramServer[] {
+    this.counters.drop(cause);
+    return NONE;
+  }
+}
+
+const NONE: readonly DatagramServer[] = [];
+
+function first<T>(set: ReadonlySet<T>): T | undefined {
+  return set.values().next().value;
+}

@@ -1,0 +1,265 @@
+import { HEADER_LENGTH, LAST_SEQ, REKEY_SALT_LENGTH } from "../constants.ts";
+import type { Side, TrafficKeys } from "../crypto/provider.ts";
+import type { Violation } from "../errors.ts";
+import { Assembler, fragmentAt, fragmentCount, fragmentType } from "../record/fragment.ts";
+import { nonceMatches, plaintextLength, sealedLength, sealFrame } from "../record/protection.ts";
+import { StreamEpochs } from "../record/stream-epochs.ts";
+import type { Instant } from "../time.ts";
+import { type Frame, FrameType, isSessionType, writeCrc, writeHeader } from "../wire/frame.ts";
+import { Framer } from "../wire/framer.ts";
+import { type FrameSlab, Output } from "../wire/output.ts";
+import type { ConnectionConfig } from "./config.ts";
+import { Connection } from "./connection.ts";
+
+/** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
+const SPENT_SEQ: number = LAST_SEQ - 16;
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** What a stream connection is made with beside its role's configuration. */
+export interface StreamOptions {
+  readonly slab: FrameSlab;
+  /** Both directions of the first epoch count from here. Only tests of the end of the sequence space change it. */
+  readonly firstSeq?: number | undefined;
+}
+
+/**
+ * A connection over an in-order transport: TCP, WebSocket. A frame's seq is exactly the next one, and any violation closes the
+ * connection (spec section 4). The roles differ in their handshake alone: stream-client.ts, stream-server.ts.
+ */
+export abstract class StreamConnection extends Connection {
+  readonly #side: Side;
+  readonly #framer: Framer = new Framer();
+  readonly #output: Output;
+  readonly #firstSeq: number;
+  #epochs: StreamEpochs | undefined;
+  #assembler: Assembler | undefined;
+  #paused = false;
+  #sendCount = 0;
+
+  protected constructor(side: Side, config: ConnectionConfig, options: StreamOptions, now: Instant) {
+    super(config, now);
+    this.#side = side;
+    this.#output = new Output(options.slab);
+    this.#firstSeq = options.firstSeq ?? 0;
+  }
+
+  /** Takes a chunk as it came from the transport; views of it are used until this returns, none is kept. */
+  handleBytes(chunk: Uint8Array, now: Instant): void {
+    if (this.state === "closed") return;
+    this.counters.bytesReceived += chunk.length;
+    this.#framer.push(chunk);
+    for (;;) {
+      const frame = this.#framer.next();
+      if (frame === undefined) return;
+      if (typeof frame === "string") return this.violate(frame);
+      this.#handleFrame(frame, now);
+      if (this.isClosed()) return;
+    }
+  }
+
+  /** The transport's read side ended without a BYE. */
+  handleEnd(): void {
+    if (this.state === "handshaking") {
+      this.finish({ code: "transport-ended", during: "handshake", awaiting: this.awaiting });
+    } else {
+      this.finish({ code: "transport-ended", during: "session" });
+    }
+  }
+
+  /** True when pollTransmit() has something. */
+  get hasTransmit(): boolean {
+    return !this.#output.isEmpty;
+  }
+
+  /** Everything that is ready to leave, in one piece where memory allows. */
+  pollTransmit(): Uint8Array | undefined {
+    return this.#output.take();
+  }
+
+  /** Seals a message of at most 1,808 bytes; it is ready to be polled. Answers its id. Throws UsageError. */
+  send(message: Uint8Array, now: Instant): number {
+    this.requireEstablished();
+    const count = fragmentCount(message.length);
+    for (let i = 0; i < count; i++) this.#seal(fragmentType(i, count), fragmentAt(message, i), now);
+    this.counters.messagesSent++;
+    this.#endIfSpent(now);
+    return this.#sendCount++;
+  }
+
+  /** Says BYE and ends. What was sent before is ready to be polled, BYE behind it. Idempotent. */
+  close(now: Instant): void {
+    if (this.state === "established") this.#seal(FrameType.BYE, NOTHING, now);
+    this.finish({ code: "closed-locally" });
+  }
+
+  /** The driver stops reading because the application is behind: silence no longer counts against the peer. */
+  pauseReceiving(): void {
+    this.#paused = true;
+  }
+
+  resumeReceiving(now: Instant): void {
+    this.#paused = false;
+    this.lastReceivedAt = now;
+  }
+
+  get epoch(): number {
+    return this.#epochs?.generation ?? 0;
+  }
+
+  /** TCP measures round trips below us; only PINGs show one here. */
+  get roundTripMs(): undefined {
+    return undefined;
+  }
+
+  /** Takes a plaintext frame while the handshake is under way. */
+  protected abstract handleHandshakeFrame(frame: Frame, now: Instant): void;
+  /** The first authentic session frame came. */
+  protected abstract onProven(): void;
+
+  /** Puts a handshake frame into the output. */
+  protected sendPlain(type: FrameType, seq: number, payload: Uint8Array, now: Instant): void {
+    const frame = this.#output.allocate(HEADER_LENGTH + payload.length);
+    frame.set(payload, HEADER_LENGTH);
+    writeHeader(frame, type, seq);
+    writeCrc(frame);
+    this.#countSent(frame, now);
+  }
+
+  /** The handshake is done: from here on only sealed frames count. */
+  protected establish(sessionId: Uint8Array, keys: TrafficKeys): void {
+    this.#epochs = new StreamEpochs(this.crypto, this.#side, sessionId, keys, this.#firstSeq);
+    this.enter("established");
+  }
+
+  protected violate(violation: Violation): void {
+    this.finish({
+      code: "protocol-violation",
+      violation,
+      during: this.state === "handshaking" ? "handshake" : "session",
+    });
+  }
+
+  protected isClosed(): boolean {
+    return this.state === "closed";
+  }
+
+  protected override transportTimeout(): undefined {
+    return undefined;
+  }
+
+  protected override get receivingPaused(): boolean {
+    return this.#paused;
+  }
+
+  protected override get canPing(): boolean {
+    return true;
+  }
+
+  protected override get canRekey(): boolean {
+    return true;
+  }
+
+  protected override get settled(): boolean {
+    return this.#session.settled;
+  }
+
+  protected override sendControl(type: typeof FrameType.PING | typeof FrameType.PONG, now: Instant): void {
+    this.#seal(type, NOTHING, now);
+    this.#endIfSpent(now);
+  }
+
+  protected override sendRekey(now: Instant): void {
+    const salt = this.#session.drawSalt();
+    this.#seal(FrameType.REKEY, salt, now);
+    this.#session.initiate(salt);
+    this.emit({ type: "rekeyed", by: "us", epoch: this.epoch });
+  }
+
+  protected override wipe(): void {
+    this.#epochs?.wipe();
+    this.#assembler = undefined;
+  }
+
+  /** The epochs of an established session: asked for only after establish(). */
+  get #session(): StreamEpochs {
+    return this.#epochs as StreamEpochs;
+  }
+
+  #handleFrame(frame: Frame, now: Instant): void {
+    this.counters.framesReceived++;
+    if (frame.type === FrameType.ERROR) this.counters.drop("error-frame");
+    else if (this.#epochs === undefined) this.handleHandshakeFrame(frame, now);
+    else this.#handleSessionFrame(frame, this.#epochs, now);
+  }
+
+  #handleSessionFrame(frame: Frame, epochs: StreamEpochs, now: Instant): void {
+    if (!isSessionType(frame.type)) return this.violate("unexpected-type");
+    if (plaintextLength(frame.bytes) < 0) return this.violate("bad-length");
+    if (!nonceMatches(frame, epochs.sessionId)) return this.violate("bad-nonce");
+    const plaintext = epochs.open(frame);
+    if (typeof plaintext === "string") return this.violate(plaintext);
+    this.lastReceivedAt = now;
+    this.onProven();
+    if (frame.type === FrameType.DATA || frame.type === FrameType.DATA_FRAG) this.#onData(frame, plaintext);
+    else if (this.#assembler?.midMessage) this.violate("broken-fragments");
+    else this.#onControl(frame, plaintext, epochs, now);
+  }
+
+  #onData(frame: Frame, plaintext: Uint8Array): void {
+    if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
+    if (frame.type === FrameType.DATA && !this.#assembler?.midMessage) return this.#deliver(plaintext);
+    this.#assembler ??= new Assembler();
+    const assembled = this.#assembler.add(frame.type, plaintext);
+    if (assembled === undefined) return;
+    if ("violation" in assembled) return this.violate(assembled.violation);
+    this.#assembler = undefined;
+    this.#deliver(assembled.message);
+  }
+
+  #deliver(data: Uint8Array): void {
+    this.counters.messagesReceived++;
+    this.emit({ type: "message", data });
+  }
+
+  #onControl(frame: Frame, plaintext: Uint8Array, epochs: StreamEpochs, now: Instant): void {
+    if (frame.type === FrameType.REKEY) return this.#onRekey(frame, plaintext, epochs, now);
+    if (plaintext.length > 0) return this.violate("bad-length");
+    if (frame.type === FrameType.BYE) return this.finish({ code: "closed-by-peer" });
+    if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
+    if (!this.control.takeReceived(now)) return this.violate("control-flood");
+    if (frame.type === FrameType.PONG) this.onPong(now);
+    else {
+      this.control.noteSent(now);
+      this.sendControl(FrameType.PONG, now);
+    }
+    this.advance(now);
+  }
+
+  #onRekey(frame: Frame, salt: Uint8Array, epochs: StreamEpochs, now: Instant): void {
+    if (salt.length !== REKEY_SALT_LENGTH) return this.violate("bad-length");
+    if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
+    if (!this.control.takeRekey(now)) return this.violate("control-flood");
+    if (epochs.follow(salt)) this.emit({ type: "rekeyed", by: "peer", epoch: this.epoch });
+  }
+
+  #seal(type: FrameType, plaintext: Uint8Array, now: Instant): void {
+    const epochs = this.#session;
+    const frame = this.#output.allocate(sealedLength(plaintext.length));
+    const seq = epochs.takeSeq();
+    sealFrame(frame, epochs.transmitKeys.transmit, epochs.sessionId, type, seq, plaintext);
+    this.#countSent(frame, now);
+  }
+
+  #countSent(frame: Uint8Array, now: Instant): void {
+    this.lastSentAt = now;
+    this.counters.framesSent++;
+    this.counters.bytesSent += frame.length;
+  }
+
+  /** P5: the session ends before its sequence numbers do. */
+  #endIfSpent(now: Instant): void {
+    if (this.#session.nextSeq < SPENT_SEQ) return;
+    this.#seal(FrameType.BYE, NOTHING, now);
+    this.finish({ code: "sequence-exhausted" });
+  }
+}

@@ -1,0 +1,70 @@
+export {
+  type ClientConfig,
+  type ConnectionConfig,
+  checkDeviceId,
+  checkPsk,
+  DEFAULT_TIMING,
+  parseTiming,
+  type ServerConfig,
+  type Timing,
+} from "./connection/config.ts";
+export { Connection, type ConnectionState } from "./connection/connection.ts";
+export { Counters, type DropCause } from "./connection/counters.ts";
+export { type Datagram, DatagramConnection, type DatagramOptions } from "./connection/datagram.ts";
+export { DatagramClient } from "./connection/datagram-client.ts";
+export type { DatagramServer } from "./connection/datagram-server.ts";
+export { DatagramEndpoint, type EndpointConfig } from "./connection/endpoint.ts";
+export type {
+  Address,
+  AuthenticationFailure,
+  CloseReason,
+  ConnectionEvent,
+  HandshakeAwait,
+  Undelivered,
+} from "./connection/events.ts";
+export { StreamConnection, type StreamOptions } from "./connection/stream.ts";
+export { StreamClient } from "./connection/stream-client.ts";
+export { StreamServer } from "./connection/stream-server.ts";
+export * as constants from "./constants.ts";
+export { constantTimeEqual } from "./crypto/equal.ts";
+export { canonicalHmacKey, isAllZero, rekeyInfo, sessionKeyInfo } from "./crypto/key-schedule.ts";
+export type {
+  CryptoProvider,
+  KeyPair,
+  RecordKey,
+  Side,
+  TrafficKeyRequest,
+  TrafficKeys,
+} from "./crypto/provider.ts";
+export { Secret } from "./crypto/secret.ts";
+export { UsageError, type UsageErrorCode, type Violation } from "./errors.ts";
+export { clientProof, serverProof, type Transcript } from "./handshake/transcript.ts";
+export { nonceMatches, openFrame, plaintextLength, sealedLength, sealFrame } from "./record/protection.ts";
+export { addMs, earliest, type Instant, instant } from "./time.ts";
+export { crc16 } from "./wire/crc16.ts";
+export {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  FrameType,
+  type FrameTypeName,
+  frameCrc,
+  frameTypeName,
+  isSessionType,
+  payloadOf,
+  writeCrc,
+  writeHeader,
+} from "./wire/frame.ts";
+export { Framer } from "./wire/framer.ts";
+export {
+  type Challenge,
+  type Hello,
+  parseChallenge,
+  parseHello,
+  parseHelloAck,
+  parseHelloRetry,
+  parseSessionOk,
+  type SessionOk,
+} from "./wire/message.ts";
+export { FrameSlab } from "./wire/output.ts";
+export { decodeUtack, encodeSealedUtack, encodeUtack, looksLikeUtack, type Utack } from "./wire/utack.ts";

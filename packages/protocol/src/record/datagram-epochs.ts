@@ -1,0 +1,248 @@
+import { REKEY_SALT_LENGTH, REPLAY_WINDOW_SIZE } from "../constants.ts";
+import { constantTimeEqual } from "../crypto/equal.ts";
+import { rekeyInfo } from "../crypto/key-schedule.ts";
+import type { CryptoProvider, Side, TrafficKeys } from "../crypto/provider.ts";
+import type { Violation } from "../errors.ts";
+import { addMs, type Instant } from "../time.ts";
+import type { Frame } from "../wire/frame.ts";
+import { encodeSealedUtack, type Utack } from "../wire/utack.ts";
+import { openFrame } from "./protection.ts";
+import { ReplayWindow } from "./replay-window.ts";
+
+/** Keys of one generation and the replay window that belongs to them. */
+export interface Epoch {
+  readonly keys: TrafficKeys;
+  readonly window: ReplayWindow;
+}
+
+export interface Opened {
+  readonly plaintext: Uint8Array;
+  readonly epoch: Epoch;
+  /** False for an authentic duplicate: acknowledged again, otherwise without effect. */
+  readonly fresh: boolean;
+}
+
+/** What a peer's REKEY means to us. */
+export type Followed =
+  /** We move to its epoch: at once after a lost tie, else when hold ends. */
+  | "follow"
+  /** Both rekeyed at once and ours wins: its epoch is only kept readable. */
+  | "won"
+  /** Of an epoch that was left behind. */
+  | "stale";
+
+/** Old, loser's, winner's and the one after: no honest peer needs more at a time. */
+const MAX_READABLE = 4;
+
+/**
+ * The epochs of a session on datagrams (spec section 5; the rules R1 to R6 of the threats page, which were model-checked).
+ *
+ * Old epochs stay readable until the peer has shown a newer one and has been quiet about the old for a while (R1). Sequence
+ * numbers continue over a rekey (R5): the key is new, so no nonce repeats, and the field's transports drop numbers that
+ * go back. After the peer's REKEY nothing is sent until it shows its new keys, or stays quiet for long enough (R4).
+ */
+export class DatagramEpochs {
+  readonly sessionId: Uint8Array;
+  readonly #crypto: CryptoProvider;
+  readonly #side: Side;
+  #transmit: Epoch;
+  /** Oldest first. */
+  #readable: Epoch[];
+  #nextSeq: number;
+  #generation = 0;
+  /** Our REKEY, until the peer has shown that it follows. */
+  #own: { readonly base: Epoch; readonly next: Epoch; acknowledged: boolean } | undefined;
+  /** The peer's epoch that we send under once the hold ends. */
+  #held: { readonly next: Epoch; until: Instant | undefined; quietMs: number } | undefined;
+  #retireAt: Instant | undefined;
+
+  constructor(crypto: CryptoProvider, side: Side, sessionId: Uint8Array, keys: TrafficKeys, firstSeq: number) {
+    this.#crypto = crypto;
+    this.#side = side;
+    this.sessionId = sessionId;
+    this.#transmit = newEpoch(keys);
+    this.#readable = [this.#transmit];
+    this.#nextSeq = firstSeq;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get transmit(): Epoch {
+    return this.#transmit;
+  }
+
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** Takes a sequence number: it is spent whatever becomes of its frame (P5). */
+  takeSeq(): number {
+    return this.#nextSeq++;
+  }
+
+  /** True while nothing new may be sent: our REKEY is unacknowledged, or the peer's is not settled (R4). */
+  get frozen(): boolean {
+    return this.#held !== undefined || this.#own?.acknowledged === false;
+  }
+
+  /** False while the peer has not shown that it follows our last REKEY. */
+  get settled(): boolean {
+    return this.#own === undefined;
+  }
+
+  /** The highest authentic sequence number of the newest epoch that has one: what a frame must exceed to move the session. */
+  isNewest(epoch: Epoch, seq: number): boolean {
+    if (seq < epoch.window.newest) return false;
+    const later = this.#readable.slice(this.#readable.indexOf(epoch) + 1);
+    return later.every(({ window }) => window.newest < 0);
+  }
+
+  /** Opens a frame under any readable epoch, newest first. Nothing changes before accept(). */
+  open(frame: Frame): Opened | Violation {
+    let violation: Violation = "replayed";
+    for (let i = this.#readable.length - 1; i >= 0; i--) {
+      const epoch = this.#readable[i] as Epoch;
+      const freshness = epoch.window.check(frame.seq);
+      if (freshness === "too-old") continue;
+      const plaintext = openFrame(frame, epoch.keys.receive);
+      if (plaintext !== undefined) return { plaintext, epoch, fresh: freshness === "fresh" };
+      violation = "bad-tag";
+    }
+    return violation;
+  }
+
+  /**
+   * Takes a fresh frame that has its place. A frame under our new epoch acknowledges our REKEY (R3) and one under the peer's ends the
+   * hold: answers which of the two it did. `quietMs` is how long an old epoch must be silent to be forgotten.
+   */
+  accept({ epoch }: Opened, seq: number, now: Instant, quietMs: number): "ours" | "theirs" | undefined {
+    epoch.window.mark(seq);
+    if (this.#readable.length > 1 && (this.#retireAt === undefined || epoch !== this.#readable.at(-1))) {
+      this.#retireAt = addMs(now, quietMs);
+    }
+    if (epoch === this.#own?.next) {
+      const first = !this.#own.acknowledged;
+      this.#own = undefined;
+      if (!first) return undefined;
+      this.#sendUnder(epoch);
+      return "ours";
+    }
+    if (epoch === this.#held?.next) {
+      this.#held = undefined;
+      this.#sendUnder(epoch);
+      return "theirs";
+    }
+    return undefined;
+  }
+
+  /** UTACKs for a frame: under its own key, and for a duplicate of another epoch under every key of the transition (R2). */
+  utacks({ epoch, fresh }: Opened, type: number, seq: number): Uint8Array[] {
+    // Below 64 an acknowledgement under a newer key could be taken for that of a later frame with the same number.
+    const all = !fresh && seq >= REPLAY_WINDOW_SIZE;
+    const under = all ? [epoch, ...this.#readable.filter((other) => other !== epoch)] : [epoch];
+    return under.map(({ keys }) =>
+      encodeSealedUtack(type, seq, (message) => keys.receive.acknowledgementMac(message)),
+    );
+  }
+
+  /** True when the MAC was made with the key that sealed our frame, or with a newer one: never with an older (R3). */
+  verifies(utack: Utack & { readonly mac: Uint8Array }, sealedUnder: Epoch): boolean {
+    const live = this.#readable.slice(this.#readable.indexOf(sealedUnder));
+    return live.some(({ keys }) => constantTimeEqual(keys.transmit.acknowledgementMac(utack.message), utack.mac));
+  }
+
+  /** A fresh salt for our own REKEY. */
+  drawSalt(): Uint8Array {
+    const salt = new Uint8Array(REKEY_SALT_LENGTH);
+    this.#crypto.randomFill(salt);
+    return salt;
+  }
+
+  /** Makes the epoch of our REKEY readable, after its frame was sealed; we send under it once it was acknowledged. */
+  initiate(salt: Uint8Array): void {
+    const base = this.#transmit;
+    const next = newEpoch(base.keys.next("us", salt, rekeyInfo(this.sessionId)));
+    this.#own = { base, next, acknowledged: false };
+    this.#addReadable(next);
+  }
+
+  /** Our REKEY was acknowledged by its UTACK. */
+  ownAcknowledged(): void {
+    if (this.#own === undefined) return;
+    this.#own.acknowledged = true;
+    this.#sendUnder(this.#own.next);
+  }
+
+  /** Learns the epoch of the peer's REKEY, which came under `epoch`. The client wins a tie (R6). */
+  follow(epoch: Epoch, salt: Uint8Array): Followed {
+    const tie = epoch === this.#own?.base;
+    if (!tie && (epoch !== this.#transmit || this.#held !== undefined)) return "stale";
+    const next = newEpoch(epoch.keys.next("peer", salt, rekeyInfo(this.sessionId)));
+    if (tie && this.#side === "client") {
+      this.#readable.splice(this.#readable.indexOf(epoch) + 1, 0, next);
+      return "won";
+    }
+    this.#addReadable(next);
+    this.#own = undefined;
+    this.#held = { next, until: undefined, quietMs: 0 };
+    return "follow";
+  }
+
+  /** Starts or restarts the quiet time after which we send under the peer's epoch unasked; it doubles with each copy of its REKEY. */
+  startHold(now: Instant, quietMs: number): void {
+    if (this.#held === undefined) return;
+    this.#held.quietMs = Math.max(quietMs, Math.min(MAX_QUIET_MS, this.#held.quietMs * 2));
+    this.#held.until = addMs(now, this.#held.quietMs);
+  }
+
+  /** When a hold or an old epoch's time ends. */
+  get timeout(): Instant | undefined {
+    return this.#held?.until ?? this.#retireAt;
+  }
+
+  /** Does what is due; true when a hold ended. `oldest`: the epoch of a frame that still waits for its acknowledgement. */
+  handleTimeout(now: Instant, oldest: Epoch | undefined, quietMs: number): boolean {
+    if (this.#held?.until !== undefined) {
+      if (now < this.#held.until) return false;
+      this.#sendUnder(this.#held.next);
+      this.#held = undefined;
+      return true;
+    }
+    if (this.#retireAt !== undefined && now >= this.#retireAt) this.#retire(now, oldest, quietMs);
+    return false;
+  }
+
+  wipe(): void {
+    for (const { keys } of this.#readable) keys.wipe();
+  }
+
+  /** Forgets every epoch before the newest that the peer has shown, unless something still waits for it. */
+  #retire(now: Instant, oldest: Epoch | undefined, quietMs: number): void {
+    const proven = this.#readable.findLastIndex(({ window }) => window.newest >= 0);
+    const needed = [this.#transmit, this.#own?.base, oldest].map((epoch) =>
+      epoch === undefined ? proven : this.#readable.indexOf(epoch),
+    );
+    const keepFrom = Math.min(proven, ...needed);
+    for (const { keys } of this.#readable.splice(0, keepFrom)) keys.wipe();
+    this.#retireAt = keepFrom < proven ? addMs(now, quietMs) : undefined;
+  }
+
+  #sendUnder(epoch: Epoch): void {
+    this.#transmit = epoch;
+    this.#generation++;
+  }
+
+  #addReadable(epoch: Epoch): void {
+    this.#readable.push(epoch);
+    if (this.#readable.length > MAX_READABLE) this.#readable.shift()?.keys.wipe();
+  }
+}
+
+/** The field resends a REKEY after at most 5 s (spec section 6). */
+const MAX_QUIET_MS = 10_000;
+
+function newEpoch(keys: TrafficKeys): Epoch {
+  return { keys, window: new ReplayWindow() };
+}

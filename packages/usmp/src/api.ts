@@ -1,0 +1,157 @@
+import type { CloseReason, CryptoProvider, Secret } from "@usmp/protocol";
+import type { Clock } from "./clock.ts";
+
+/** A pre-shared key: 16 bytes or more. A Secret stays yours to wipe; of plain bytes the library takes a copy and wipes that. */
+export type Psk = Uint8Array | Secret;
+
+/**
+ * Finds the keys of a device. May answer at once or later, with one key, several candidates (the first that proves wins; at most
+ * four are tried), or none (undefined or []). From outside, "none" looks like a wrong key. An error counts as none and is
+ * reported as a refusal with cause "lookup-failed".
+ */
+export type PskLookup = (deviceId: string, peer: Peer) => PskAnswer | Promise<PskAnswer>;
+export type PskAnswer = Psk | readonly Psk[] | undefined;
+
+export type TransportName = "tcp" | "udp";
+
+/** The other end as the network shows it. */
+export interface Peer {
+  readonly transport: TransportName;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Everything that waits takes one of these; giving up a wait loses no message. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Settings that both ends share. Durations are milliseconds. */
+export interface SessionSettings {
+  /** The whole handshake's deadline. Default 10,000. */
+  readonly handshakeTimeoutMs?: number | undefined;
+  /** A side that has sent nothing for so long sends PING. Default 30,000. */
+  readonly keepaliveMs?: number | undefined;
+  /** A session that has received nothing authentic for so long ends. Default 60,000. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Bytes of received messages that may wait unread before the peer is held back. Default 262,144. */
+  readonly receiveBufferBytes?: number | undefined;
+  /** Lets the well-known development key in. For a bench, never for production (P7). */
+  readonly development?: boolean | undefined;
+  /** Cryptography to use; default: node:crypto. */
+  readonly crypto?: CryptoProvider | undefined;
+  /** Time to live by; default: the process's monotonic clock. Tests pass a virtual one. */
+  readonly clock?: Clock | undefined;
+}
+
+export interface ConnectOptions extends SessionSettings, WaitOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Default "tcp". */
+  readonly transport?: TransportName | undefined;
+  readonly psk: Psk;
+  /** Six bytes, or "aa:bb:cc:dd:ee:ff"; default: random. */
+  readonly deviceId?: string | Uint8Array | undefined;
+}
+
+/** Where to listen: a port on all interfaces, "host:port", or both apart. Port 0 asks for a free one. */
+export type ListenAddress = number | string | { readonly host?: string | undefined; readonly port: number };
+
+export interface ListenOptions extends SessionSettings {
+  readonly tcp?: ListenAddress | undefined;
+  readonly udp?: ListenAddress | undefined;
+  readonly psk: Psk | PskLookup;
+  /** Called with each session as it is established; an alternative to iterating the server. */
+  readonly onSession?: ((session: Session) => void) | undefined;
+  /** Called with each attempt that did not become a session, and why. */
+  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
+  /** This host's own ids, when it is also a client with one of these keys: their HELLOs are reflections and are refused. */
+  readonly ownDeviceIds?: readonly (string | Uint8Array)[] | undefined;
+  /** Sessions at once, all transports together. Default 20,000. */
+  readonly maxSessions?: number | undefined;
+  /** Handshakes under way at once, per transport; the oldest gives way to a new one. Default 1,024. */
+  readonly maxHandshakes?: number | undefined;
+}
+
+/** An attempt that ended before a session: for logs and for `why`. Holds no proof, no key, no transcript. */
+export interface Refusal {
+  readonly peer: Peer;
+  /** As claimed in HELLO, not proven; undefined when no HELLO came. */
+  readonly claimedDeviceId: string | undefined;
+  readonly reason: CloseReason | { readonly code: "lookup-failed"; readonly message: string };
+}
+
+/** An established session: an async iterable of its messages that also sends. It runs by itself, read or not. */
+export interface Session extends AsyncIterable<Uint8Array> {
+  readonly deviceId: string;
+  /** 32 hex digits. */
+  readonly sessionId: string;
+  /** Follows the peer when a UDP session moves. */
+  readonly peer: Peer;
+  readonly transport: TransportName;
+  /** Resolves with the reason when the session has ended; never rejects. */
+  readonly closed: Promise<CloseReason>;
+  /** False once the session has ended. */
+  readonly open: boolean;
+  /** Server: resolves true when the peer has shown that it holds the keys, false when the session ended before. Client: true. */
+  readonly proven: Promise<boolean>;
+  readonly statistics: SessionStatistics;
+
+  /**
+   * Sends one message of at most 1,808 bytes; a string goes as UTF-8. TCP: resolves when the transport has taken it, which waits
+   * while the peer does not read. UDP: resolves when the peer has acknowledged all of it.
+   * Rejects: UsageError "message-too-long"; SessionClosedError (nothing left); DeliveryUnknownError (it left, no answer);
+   * AbortError, when `signal` gave up the wait: a message whose sending had begun is still delivered.
+   */
+  send(message: Uint8Array | string, options?: WaitOptions): Promise<void>;
+  /** The next message, or undefined once the session has ended and everything received was read. */
+  receive(options?: WaitOptions): Promise<Uint8Array | undefined>;
+  /** Resolves with the round trip in milliseconds. */
+  ping(options?: WaitOptions): Promise<number>;
+  /** Begins a new epoch. Resolves when the transport has taken the REKEY (TCP) or the peer has acknowledged it (UDP). */
+  rekey(options?: WaitOptions): Promise<void>;
+  /** Sends what waits and BYE, then ends. Resolves when the session has ended; bounded by one second. Idempotent. */
+  close(): Promise<CloseReason>;
+  /** Ends at once, without BYE. Idempotent. */
+  abort(): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Counters since the session began. */
+export interface SessionStatistics {
+  readonly framesSent: number;
+  readonly framesReceived: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  readonly retransmissions: number;
+  /** Frames dropped, by cause. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Current epoch: 0, and one more for each REKEY. */
+  readonly epoch: number;
+  /** Smoothed round trip in milliseconds; undefined before the first sample. */
+  readonly roundTripMs: number | undefined;
+}
+
+/** A listening server: an async iterable of its new sessions. */
+export interface Server extends AsyncIterable<Session> {
+  /** Where it really listens, ports included. */
+  readonly addresses: readonly Peer[];
+  readonly sessions: ReadonlySet<Session>;
+  readonly statistics: ServerStatistics;
+  readonly closed: Promise<void>;
+  /** Stops accepting, says BYE to every session and ends them; bounded by one second (five with thousands of sessions). */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ServerStatistics {
+  readonly sessionsEstablished: number;
+  readonly sessionsOpen: number;
+  readonly handshakesOpen: number;
+  /** Attempts refused, by close reason code or authentication cause. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** Datagrams dropped before they reached a session, by cause. */
+  readonly dropped: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,27 @@
+import { constants, UsageError } from "@usmp/protocol";
+
+const TEXT_FORM = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
+
+/** The six bytes of a device id that is given as such or as "aa:bb:cc:dd:ee:ff". Throws UsageError "invalid-option". */
+export function parseDeviceId(deviceId: string | Uint8Array, field = "deviceId"): Uint8Array {
+  if (typeof deviceId === "string") {
+    if (TEXT_FORM.test(deviceId)) return Uint8Array.from(deviceId.split(":"), (byte) => Number.parseInt(byte, 16));
+    throw new UsageError("invalid-option", `${field} ${JSON.stringify(deviceId)} is not of the form aa:bb:cc:dd:ee:ff`);
+  }
+  if (deviceId.length === constants.DEVICE_ID_LENGTH) return deviceId.slice();
+  throw new UsageError("invalid-option", `${field} has ${deviceId.length} bytes; it must have 6`);
+}
+
+/** "aa:bb:cc:dd:ee:ff". */
+export function formatDeviceId(deviceId: Uint8Array): string {
+  return Array.from(deviceId, hexByte).join(":");
+}
+
+/** Hex digits without separators. */
+export function formatHex(bytes: Uint8Array): string {
+  return Array.from(bytes, hexByte).join("");
+}
+
+function hexByte(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}

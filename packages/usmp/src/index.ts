@@ -1,0 +1,32 @@
+export { Secret, UsageError } from "@usmp/protocol";
+export type { CloseReason, CryptoProvider } from "@usmp/protocol";
+export type {
+  ConnectOptions,
+  ListenAddress,
+  ListenOptions,
+  Peer,
+  Psk,
+  PskAnswer,
+  PskLookup,
+  Refusal,
+  Server,
+  ServerStatistics,
+  Session,
+  SessionSettings,
+  SessionStatistics,
+  TransportName,
+  WaitOptions,
+} from "./api.ts";
+export { connect } from "./client.ts";
+export { type Clock, systemClock } from "./clock.ts";
+export { formatDeviceId, parseDeviceId } from "./device-id.ts";
+export {
+  ConnectError,
+  DeliveryUnknownError,
+  describeReason,
+  ListenError,
+  SessionClosedError,
+  UsmpError,
+  type UsmpErrorCode,
+} from "./errors.ts";
+export { listen } from "./server.ts";

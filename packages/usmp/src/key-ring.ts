@@ -1,0 +1,62 @@
+import { type CryptoProvider, UsageError } from "@usmp/protocol";
+import type { Peer, Psk, PskAnswer, PskLookup } from "./api.ts";
+import { type UsableKey, usableKey } from "./key-policy.ts";
+
+/** What a look-up gave: keys to try, and what was wrong with the answer, if anything was. */
+export interface Candidates {
+  readonly keys: readonly UsableKey[];
+  readonly problem: string | undefined;
+}
+
+const NONE: Candidates = { keys: [], problem: undefined };
+
+/** Where a server's keys come from: one key for any device, or the application's function. */
+export class KeyRing {
+  readonly #fixed: UsableKey | undefined;
+  readonly #lookup: PskLookup | undefined;
+  readonly #crypto: CryptoProvider;
+  readonly #development: boolean;
+
+  /** Throws UsageError for a key that may not be used. */
+  constructor(psk: Psk | PskLookup, crypto: CryptoProvider, development: boolean) {
+    this.#crypto = crypto;
+    this.#development = development;
+    if (typeof psk === "function") this.#lookup = psk;
+    else this.#fixed = usableKey(psk, crypto, development);
+  }
+
+  /** The keys of a device: at once where that is possible. Never throws: a failed look-up is no keys, and a problem. */
+  find(deviceId: string, peer: Peer): Candidates | Promise<Candidates> {
+    if (this.#fixed !== undefined) return { keys: [{ ...this.#fixed, owned: false }], problem: undefined };
+    try {
+      const answer = (this.#lookup as PskLookup)(deviceId, peer);
+      return answer instanceof Promise ? answer.then((later) => this.#read(later)).catch(failed) : this.#read(answer);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  wipe(): void {
+    if (this.#fixed?.owned) this.#fixed.secret.wipe();
+  }
+
+  #read(answer: PskAnswer): Candidates {
+    if (answer === undefined) return NONE;
+    const keys: UsableKey[] = [];
+    let problem: string | undefined;
+    for (const psk of Array.isArray(answer) ? (answer as readonly Psk[]) : [answer as Psk]) {
+      try {
+        keys.push(usableKey(psk, this.#crypto, this.#development));
+      } catch (error) {
+        // Anything but a key that may not be used is a fault of ours and must show.
+        if (!(error instanceof UsageError)) throw error;
+        problem = error.message;
+      }
+    }
+    return { keys, problem };
+  }
+}
+
+function failed(error: unknown): Candidates {
+  return { keys: [], problem: error instanceof Error ? error.message : String(error) };
+}

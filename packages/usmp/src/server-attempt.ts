@@ -1,0 +1,106 @@
+import type { CloseReason, ConnectionEvent, Secret } from "@usmp/protocol";
+import type { Peer, Refusal } from "./api.ts";
+import { formatDeviceId } from "./device-id.ts";
+import type { ConnectionOwner } from "./driver.ts";
+import type { UsableKey } from "./key-policy.ts";
+import type { Candidates, KeyRing } from "./key-ring.ts";
+import { LiveSession, type SessionLink } from "./session.ts";
+
+/** What a server does with what becomes of an attempt. */
+export interface Reception {
+  readonly keys: KeyRing;
+  readonly receiveBufferBytes: number;
+  admit(session: LiveSession): void;
+  refuse(refusal: Refusal): void;
+  onMoment(moment: "proven" | "closed", session: LiveSession): void;
+}
+
+/** Owns a server's connection until it is a session or has failed. */
+export class ServerAttempt implements ConnectionOwner {
+  readonly #reception: Reception;
+  readonly #link: SessionLink;
+  readonly #peer: Peer;
+  readonly #provide: (candidates: readonly Secret[]) => void;
+  readonly #hand: (owner: ConnectionOwner) => void;
+  #claimedDeviceId: string | undefined;
+  #keys: readonly UsableKey[] = [];
+  #over = false;
+  #reported = false;
+
+  constructor(
+    reception: Reception,
+    link: SessionLink,
+    provide: (candidates: readonly Secret[]) => void,
+    hand: (owner: ConnectionOwner) => void,
+  ) {
+    this.#reception = reception;
+    this.#link = link;
+    this.#peer = link.peer;
+    this.#provide = provide;
+    this.#hand = hand;
+  }
+
+  onEvent(event: ConnectionEvent): void {
+    switch (event.type) {
+      case "keys-needed":
+        this.#onKeysNeeded(formatDeviceId(event.deviceId));
+        break;
+      case "proof-refused":
+        this.#refuse({ code: "authentication-failed", cause: event.cause });
+        break;
+      case "established":
+        this.#onEstablished(event);
+        break;
+      case "closed":
+        this.#finish();
+        this.#refuse(event.reason);
+        break;
+    }
+  }
+
+  #onKeysNeeded(deviceId: string): void {
+    this.#claimedDeviceId = deviceId;
+    const candidates = this.#reception.keys.find(deviceId, this.#peer);
+    if (candidates instanceof Promise) void candidates.then((later) => this.#onCandidates(later));
+    else this.#onCandidates(candidates);
+  }
+
+  #onCandidates({ keys, problem }: Candidates): void {
+    this.#keys = keys;
+    if (this.#over) return this.#finish();
+    if (problem !== undefined) {
+      this.#reception.refuse(this.#refusal({ code: "lookup-failed", message: problem }));
+    }
+    this.#provide(keys.map(({ secret }) => secret));
+  }
+
+  #onEstablished(event: ConnectionEvent & { readonly type: "established" }): void {
+    this.#finish();
+    const { receiveBufferBytes } = this.#reception;
+    const session = new LiveSession(this.#link, event, {
+      receiveBufferBytes,
+      proven: false,
+      onMoment: (moment, which) => this.#reception.onMoment(moment, which),
+    });
+    this.#hand(session);
+    this.#reception.admit(session);
+  }
+
+  /** The core lets go of the candidate keys at its end of the handshake; ours are wiped there. */
+  #finish(): void {
+    this.#over = true;
+    for (const { secret, owned } of this.#keys) if (owned) secret.wipe();
+    this.#keys = [];
+  }
+
+  /** Reports an attempt once: over UDP a wrong proof is known before the attempt is over. */
+  #refuse(reason: CloseReason): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#reception.refuse(this.#refusal(reason));
+  }
+
+  #refusal(reason: Refusal["reason"]): Refusal {
+    return { peer: this.#peer, claimedDeviceId: this.#claimedDeviceId, reason };
+  }
+}

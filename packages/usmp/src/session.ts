@@ -1,0 +1,229 @@
+import { type CloseReason, type Connection, type ConnectionEvent, constants, UsageError } from "@usmp/protocol";
+import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import { formatDeviceId, formatHex } from "./device-id.ts";
+import type { ConnectionOwner } from "./driver.ts";
+import { SessionClosedError } from "./errors.ts";
+import { Inbox } from "./inbox.ts";
+import { deferred, Waiters } from "./waiting.ts";
+
+const encoder = new TextEncoder();
+
+/** Messages that may wait unread, whatever their size: an empty one costs memory too. */
+const MAX_UNREAD_MESSAGES = 4_096;
+
+/** What a session needs of its driver, whatever the transport. */
+export interface SessionLink {
+  readonly connection: Connection;
+  readonly peer: Peer;
+  /** Sends one message as Session.send() promises, while the connection is established. */
+  send(message: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
+  ping(): void;
+  rekey(): void;
+  /** Begins an orderly end. */
+  close(): void;
+  abort(reason?: CloseReason): void;
+  pause(): void;
+  resume(): void;
+  /** Hears what concerns the link's own promises. */
+  onEvent(event: ConnectionEvent): void;
+}
+
+/** An established session over any transport: see Session in api.ts. */
+export class LiveSession implements Session, ConnectionOwner {
+  readonly deviceId: string;
+  readonly sessionId: string;
+  readonly closed: Promise<CloseReason>;
+  readonly proven: Promise<boolean>;
+  readonly #link: SessionLink;
+  readonly #inbox: Inbox<Uint8Array> = new Inbox();
+  readonly #pings: Waiters<number> = new Waiters();
+  readonly #rekeys: Waiters<void> = new Waiters();
+  readonly #resolveClosed: (reason: CloseReason) => void;
+  readonly #resolveProven: (proven: boolean) => void;
+  readonly #onMoment: (moment: "proven" | "closed", session: LiveSession) => void;
+  readonly #receiveLimit: number;
+  #unreadBytes = 0;
+  #paused = false;
+  #reason: CloseReason | undefined;
+  #roundTripMs: number | undefined;
+
+  constructor(
+    link: SessionLink,
+    established: ConnectionEvent & { readonly type: "established" },
+    options: {
+      readonly receiveBufferBytes: number;
+      /** Clients know their peer from the start. */
+      readonly proven: boolean;
+      readonly onMoment?: (moment: "proven" | "closed", session: LiveSession) => void;
+    },
+  ) {
+    this.#link = link;
+    this.deviceId = formatDeviceId(established.deviceId);
+    this.sessionId = formatHex(established.sessionId);
+    this.#receiveLimit = options.receiveBufferBytes;
+    this.#onMoment = options.onMoment ?? (() => {});
+    const closed = deferred<CloseReason>();
+    this.closed = closed.promise;
+    this.#resolveClosed = closed.resolve;
+    const proven = deferred<boolean>();
+    this.proven = proven.promise;
+    this.#resolveProven = proven.resolve;
+    if (options.proven) proven.resolve(true);
+  }
+
+  get peer(): Peer {
+    return this.#link.peer;
+  }
+
+  get transport(): TransportName {
+    return this.#link.peer.transport;
+  }
+
+  get open(): boolean {
+    return this.#reason === undefined;
+  }
+
+  get statistics(): SessionStatistics {
+    const { counters, epoch, roundTripMs } = this.#link.connection;
+    return {
+      framesSent: counters.framesSent,
+      framesReceived: counters.framesReceived,
+      bytesSent: counters.bytesSent,
+      bytesReceived: counters.bytesReceived,
+      messagesSent: counters.messagesSent,
+      messagesReceived: counters.messagesReceived,
+      retransmissions: counters.retransmissions,
+      dropped: Object.fromEntries(counters.drops),
+      epoch,
+      roundTripMs: roundTripMs ?? this.#roundTripMs,
+    };
+  }
+
+  send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#reason !== undefined) return Promise.reject(new SessionClosedError(this.#reason));
+    const bytes = typeof message === "string" ? encoder.encode(message) : message;
+    if (bytes.length > constants.MAX_MESSAGE_LENGTH) return Promise.reject(tooLong(bytes.length));
+    if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
+    return this.#link.send(bytes, signal);
+  }
+
+  receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const message = this.#inbox.poll();
+    if (message === undefined) return this.#inbox.wait(signal);
+    this.#noteRead(message.length);
+    return Promise.resolve(message);
+  }
+
+  ping({ signal }: WaitOptions = {}): Promise<number> {
+    return this.#request(this.#pings, signal, () => this.#link.ping());
+  }
+
+  rekey({ signal }: WaitOptions = {}): Promise<void> {
+    return this.#request(this.#rekeys, signal, () => this.#link.rekey());
+  }
+
+  close(): Promise<CloseReason> {
+    if (this.open) this.#link.close();
+    return this.closed;
+  }
+
+  abort(): void {
+    this.#link.abort();
+  }
+
+  /** The server ends this session for one of its own reasons. */
+  end(reason: CloseReason): void {
+    this.#link.abort(reason);
+  }
+
+  /** Leaving the loop early leaves the session open. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
+    return { next: () => this.receive().then(toResult) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  onEvent(event: ConnectionEvent): void {
+    this.#link.onEvent(event);
+    switch (event.type) {
+      case "message":
+        this.#onMessage(event.data);
+        break;
+      case "pong":
+        this.#roundTripMs = event.roundTripMs;
+        this.#pings.resolveAll(event.roundTripMs);
+        break;
+      case "rekeyed":
+        this.#rekeys.resolveAll();
+        break;
+      case "proven":
+        this.#resolveProven(true);
+        this.#onMoment("proven", this);
+        break;
+      case "closed":
+        this.#onClosed(event.reason);
+        break;
+    }
+  }
+
+  #onMessage(data: Uint8Array): void {
+    if (this.#inbox.push(data)) return;
+    this.#unreadBytes += data.length;
+    if (this.#paused || !this.#full()) return;
+    this.#paused = true;
+    this.#link.pause();
+  }
+
+  /** Lets the peer go on when half of what may wait is free again. */
+  #noteRead(bytes: number): void {
+    this.#unreadBytes -= bytes;
+    const free = this.#unreadBytes <= this.#receiveLimit / 2 && this.#inbox.length <= MAX_UNREAD_MESSAGES / 2;
+    if (!this.#paused || !this.open || !free) return;
+    this.#paused = false;
+    this.#link.resume();
+  }
+
+  #full(): boolean {
+    return this.#unreadBytes >= this.#receiveLimit || this.#inbox.length >= MAX_UNREAD_MESSAGES;
+  }
+
+  #onClosed(reason: CloseReason): void {
+    this.#reason = reason;
+    const error = new SessionClosedError(reason);
+    this.#pings.rejectAll(error);
+    this.#rekeys.rejectAll(error);
+    this.#inbox.end();
+    this.#resolveProven(false);
+    this.#resolveClosed(reason);
+    this.#onMoment("closed", this);
+  }
+
+  #request<T>(waiters: Waiters<T>, signal: AbortSignal | undefined, ask: () => void): Promise<T> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#reason !== undefined) return Promise.reject(new SessionClosedError(this.#reason));
+    if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
+    const answer = waiters.wait(signal);
+    ask();
+    return answer;
+  }
+
+  /** While the session is closing nothing more can be asked of it: the answer is the close that follows. */
+  async #rejectWhenClosed(): Promise<never> {
+    throw new SessionClosedError(await this.closed);
+  }
+}
+
+function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, undefined> {
+  return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
+}
+
+function tooLong(length: number): UsageError {
+  return new UsageError(
+    "message-too-long",
+    `message of ${length} bytes: at most ${constants.MAX_MESSAGE_LENGTH} fit (spec section 4); split it`,
+  );
+}

@@ -1,0 +1,70 @@
+/**
+ * `waited` with a way out: rejects with the signal's reason when that comes first, after `giveUp` has taken the wait back.
+ * The listener is removed either way.
+ */
+export function aborted<T>(waited: Promise<T>, signal: AbortSignal, giveUp: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      giveUp();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    const settle = (): void => signal.removeEventListener("abort", onAbort);
+    waited.then(
+      (value) => {
+        settle();
+        resolve(value);
+      },
+      (error) => {
+        settle();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** A promise with its two ends outside: for what one event settles later. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  return { promise, resolve, reject };
+}
+
+/** Callers that wait for the same event; each may give up alone. */
+export class Waiters<T> {
+  readonly #waiting: Set<Deferred<T>> = new Set();
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  wait(signal: AbortSignal | undefined): Promise<T> {
+    const waiter = deferred<T>();
+    this.#waiting.add(waiter);
+    return signal === undefined ? waiter.promise : aborted(waiter.promise, signal, () => this.#waiting.delete(waiter));
+  }
+
+  resolveAll(value: T): void {
+    for (const { resolve } of this.#take()) resolve(value);
+  }
+
+  rejectAll(error: unknown): void {
+    for (const { reject } of this.#take()) reject(error);
+  }
+
+  #take(): Deferred<T>[] {
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    return all;
+  }
+}
