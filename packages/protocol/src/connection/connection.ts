@@ -34,6 +34,7 @@ export abstract class Connection {
   #pingWanted = false;
   #rekeyWanted = false;
   #rekeyedAt: Instant | undefined;
+  #epoch = 0;
 
   protected constructor(config: ConnectionConfig, now: Instant) {
     this.crypto = config.crypto;
@@ -48,7 +49,9 @@ export abstract class Connection {
   }
 
   /** The epoch that we send under: 0, and one more for each rekey. */
-  abstract get epoch(): number;
+  get epoch(): number {
+    return this.#epoch;
+  }
 
   /** Smoothed round trip in milliseconds, where the transport measures one. */
   abstract get roundTripMs(): number | undefined;
@@ -146,6 +149,12 @@ export abstract class Connection {
   protected onPong(now: Instant): void {
     const roundTripMs = this.control.takePong(now);
     if (roundTripMs !== undefined) this.emit({ type: "pong", roundTripMs });
+  }
+
+  /** We send under a new epoch from now on. */
+  protected noteRekeyed(by: "us" | "peer"): void {
+    this.#epoch++;
+    this.emit({ type: "rekeyed", by, epoch: this.#epoch });
   }
 
   protected emit(event: ConnectionEvent): void {

@@ -75,10 +75,6 @@ export abstract class DatagramConnection extends Connection {
     return this.peer;
   }
 
-  get epoch(): number {
-    return this.#session?.epochs.generation ?? 0;
-  }
-
   get roundTripMs(): number | undefined {
     return this.rtt.smoothed;
   }
@@ -117,7 +113,7 @@ export abstract class DatagramConnection extends Connection {
     if (acknowledged.what === "message") this.emit({ type: "acknowledged", id: acknowledged.id });
     if (acknowledged.what === "rekey") {
       this.#session?.epochs.ownAcknowledged();
-      this.#emitRekeyed("us");
+      this.noteRekeyed("us");
     }
     this.advance(now);
     return true;
@@ -131,7 +127,7 @@ export abstract class DatagramConnection extends Connection {
     if (this.#session === undefined) return;
     const { epochs, lanes } = this.#session;
     lanes.resend(now);
-    if (epochs.handleTimeout(now, lanes.epochInUse, this.#quietMs)) this.#emitRekeyed("peer");
+    if (epochs.handleTimeout(now, lanes.epochInUse, this.#quietMs)) this.noteRekeyed("peer");
     this.advance(now);
   }
 
@@ -288,7 +284,7 @@ export abstract class DatagramConnection extends Connection {
     if (declined !== undefined) return this.drop(declined);
     const rekeyed = epochs.accept(opened, frame.seq, now, this.#quietMs);
     if (rekeyed === "ours") session.lanes.endRekey();
-    if (rekeyed !== undefined) this.#emitRekeyed(rekeyed === "ours" ? "us" : "peer");
+    if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer");
     if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewest(from);
     if (frame.type === FrameType.REKEY) this.#onRekey(frame, opened, session, from, now);
     else {
@@ -378,10 +374,6 @@ export abstract class DatagramConnection extends Connection {
   #noteAuthentic(now: Instant): void {
     this.lastReceivedAt = now;
     this.onProven();
-  }
-
-  #emitRekeyed(by: "us" | "peer"): void {
-    this.emit({ type: "rekeyed", by, epoch: this.epoch });
   }
 
   #beginClose(now: Instant): void {

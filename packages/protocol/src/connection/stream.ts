@@ -102,10 +102,6 @@ export abstract class StreamConnection extends Connection {
     this.lastReceivedAt = now;
   }
 
-  get epoch(): number {
-    return this.#epochs?.generation ?? 0;
-  }
-
   /** TCP measures round trips below us; only PINGs show one here. */
   get roundTripMs(): undefined {
     return undefined;
@@ -172,7 +168,7 @@ export abstract class StreamConnection extends Connection {
     const salt = this.#session.drawSalt();
     this.#seal(FrameType.REKEY, salt, now);
     this.#session.initiate(salt);
-    this.emit({ type: "rekeyed", by: "us", epoch: this.epoch });
+    this.noteRekeyed("us");
   }
 
   protected override wipe(): void {
@@ -239,7 +235,7 @@ export abstract class StreamConnection extends Connection {
     if (salt.length !== REKEY_SALT_LENGTH) return this.violate("bad-length");
     if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
     if (!this.control.takeRekey(now)) return this.violate("control-flood");
-    if (epochs.follow(salt)) this.emit({ type: "rekeyed", by: "peer", epoch: this.epoch });
+    if (epochs.follow(salt)) this.noteRekeyed("peer");
   }
 
   #seal(type: FrameType, plaintext: Uint8Array, now: Instant): void {

@@ -49,7 +49,6 @@ export class DatagramEpochs {
   /** Oldest first. */
   #readable: Epoch[];
   #nextSeq: number;
-  #generation = 0;
   /** Our REKEY, until the peer has shown that it follows. */
   #own: { readonly base: Epoch; readonly next: Epoch; acknowledged: boolean } | undefined;
   /** The peer's epoch that we send under once the hold ends. */
@@ -63,10 +62,6 @@ export class DatagramEpochs {
     this.#transmit = newEpoch(keys);
     this.#readable = [this.#transmit];
     this.#nextSeq = firstSeq;
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   get transmit(): Epoch {
@@ -231,7 +226,6 @@ export class DatagramEpochs {
 
   #sendUnder(epoch: Epoch): void {
     this.#transmit = epoch;
-    this.#generation++;
   }
 
   #addReadable(epoch: Epoch): void {

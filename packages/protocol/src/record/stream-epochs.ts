@@ -27,7 +27,6 @@ export class StreamEpochs {
   #transmit: Epoch;
   /** Readable epochs in the order in which the peer moves through them; the last is the newest. */
   #readable: Epoch[];
-  #generation = 0;
 
   /** `firstSeq`: where both directions of the first epoch begin to count; 0 but for tests. */
   constructor(crypto: CryptoProvider, side: Side, sessionId: Uint8Array, keys: TrafficKeys, firstSeq = 0) {
@@ -40,10 +39,6 @@ export class StreamEpochs {
 
   get sessionId(): Uint8Array {
     return this.#sessionId;
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   get transmitKeys(): TrafficKeys {
@@ -87,7 +82,6 @@ export class StreamEpochs {
     const next = newEpoch(this.#transmit.keys.next("us", salt, rekeyInfo(this.#sessionId)));
     this.#transmit = next;
     this.#readable.push(next);
-    this.#generation++;
   }
 
   /** Follows the peer's REKEY, which open() has just opened. Answers whether we now send under its epoch. */
@@ -102,7 +96,6 @@ export class StreamEpochs {
     for (const abandoned of this.#readable.slice(1)) abandoned.keys.wipe();
     this.#readable = [next];
     this.#transmit = next;
-    this.#generation++;
     return true;
   }
 
