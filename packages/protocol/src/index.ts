@@ -1,3 +1,5 @@
+import * as constants from "./constants.ts";
+
 export {
   type ClientConfig,
   type ConnectionConfig,
@@ -25,7 +27,6 @@ export type {
 export { StreamConnection, type StreamOptions } from "./connection/stream.ts";
 export { StreamClient } from "./connection/stream-client.ts";
 export { StreamServer } from "./connection/stream-server.ts";
-export * as constants from "./constants.ts";
 export { constantTimeEqual } from "./crypto/equal.ts";
 export { canonicalHmacKey, isAllZero, rekeyInfo, sessionKeyInfo } from "./crypto/key-schedule.ts";
 export type {
@@ -68,3 +69,5 @@ export {
 } from "./wire/message.ts";
 export { FrameSlab } from "./wire/output.ts";
 export { decodeUtack, encodeSealedUtack, encodeUtack, looksLikeUtack, type Utack } from "./wire/utack.ts";
+/** Numbers of the spec, by name. */
+export { constants };

@@ -1,3 +1,4 @@
+import { nodeCrypto } from "@usmp/crypto";
 import {
   type ConnectionEvent,
   constants,
@@ -9,7 +10,6 @@ import {
   type Timing,
   UsageError,
 } from "@usmp/protocol";
-import { nodeCrypto } from "@usmp/crypto";
 import { checkHostAndPort, connectTcp, connectUdp, formatAddress } from "@usmp/transport";
 import type { ConnectOptions, Session } from "./api.ts";
 import { systemClock } from "./clock.ts";
@@ -41,13 +41,11 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   const timing = parseTiming(options);
   const receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
   const deviceId = options.deviceId === undefined ? randomDeviceId(crypto) : parseDeviceId(options.deviceId);
-  const key = usableKey(options.psk, crypto, options.development ?? false);
+  const key = usableKey(options.psk, options.development ?? false);
   const attempt = new Attempt(formatAddress(options), receiveBufferBytes);
   try {
     const config = { crypto, timing, psk: key.secret, deviceId };
-    return await (transport === "tcp"
-      ? overTcp(options, config, attempt)
-      : overUdp(options, config, attempt));
+    return await (transport === "tcp" ? overTcp(options, config, attempt) : overUdp(options, config, attempt));
   } finally {
     if (key.owned) key.secret.wipe();
   }
@@ -135,7 +133,10 @@ class Attempt implements ConnectionOwner {
         signal?.removeEventListener("abort", onAbort);
         if (outcome.type === "closed") reject(connectErrorOf(outcome.reason, this.#where));
         else {
-          const session = new LiveSession(link, outcome, { receiveBufferBytes: this.#receiveBufferBytes, proven: true });
+          const session = new LiveSession(link, outcome, {
+            receiveBufferBytes: this.#receiveBufferBytes,
+            proven: true,
+          });
           driver.owner = session;
           resolve(session);
         }

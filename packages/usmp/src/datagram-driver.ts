@@ -21,12 +21,7 @@ export class DatagramDriver extends Driver<DatagramConnection> {
   readonly #released: () => void;
 
   /** `released` is called once, when the connection has ended. */
-  constructor(
-    connection: DatagramConnection,
-    transport: DatagramTransport,
-    clock: Clock,
-    released: () => void,
-  ) {
+  constructor(connection: DatagramConnection, transport: DatagramTransport, clock: Clock, released: () => void) {
     super(connection, clock);
     this.#transport = transport;
     this.#released = released;
@@ -45,7 +40,11 @@ export class DatagramDriver extends Driver<DatagramConnection> {
   }
 
   protected override transmit(): void {
-    for (let datagram = this.connection.pollTransmit(); datagram !== undefined; datagram = this.connection.pollTransmit()) {
+    for (
+      let datagram = this.connection.pollTransmit();
+      datagram !== undefined;
+      datagram = this.connection.pollTransmit()
+    ) {
       sendDatagram(this.#transport, datagram);
     }
   }

@@ -7,7 +7,13 @@ export interface ConnectionOwner {
 }
 
 /** Ends after which nothing more is owed to the peer, or nobody is there to take it. */
-const ABRUPT: ReadonlySet<CloseReason["code"]> = new Set(["aborted", "replaced", "evicted", "peer-silent", "transport-failed"]);
+const ABRUPT: ReadonlySet<CloseReason["code"]> = new Set([
+  "aborted",
+  "replaced",
+  "evicted",
+  "peer-silent",
+  "transport-failed",
+]);
 
 /**
  * The only pump: every change of a connection goes through run(), which drains it afterwards and keeps one alarm for it.

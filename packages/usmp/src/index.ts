@@ -1,5 +1,5 @@
-export { Secret, UsageError } from "@usmp/protocol";
 export type { CloseReason, CryptoProvider } from "@usmp/protocol";
+export { Secret, UsageError } from "@usmp/protocol";
 export type {
   ConnectOptions,
   ListenAddress,
@@ -29,4 +29,13 @@ export {
   UsmpError,
   type UsmpErrorCode,
 } from "./errors.ts";
+export {
+  admitPsk,
+  checkKeyStrength,
+  estimateKeyBits,
+  looksLikeHex,
+  type ParsedKey,
+  parseKey,
+  type StrengthPolicy,
+} from "./psk.ts";
 export { listen } from "./server.ts";

@@ -1,4 +1,4 @@
-import { type CryptoProvider, UsageError } from "@usmp/protocol";
+import { UsageError } from "@usmp/protocol";
 import type { Peer, Psk, PskAnswer, PskLookup } from "./api.ts";
 import { type UsableKey, usableKey } from "./key-policy.ts";
 
@@ -14,15 +14,13 @@ const NONE: Candidates = { keys: [], problem: undefined };
 export class KeyRing {
   readonly #fixed: UsableKey | undefined;
   readonly #lookup: PskLookup | undefined;
-  readonly #crypto: CryptoProvider;
   readonly #development: boolean;
 
   /** Throws UsageError for a key that may not be used. */
-  constructor(psk: Psk | PskLookup, crypto: CryptoProvider, development: boolean) {
-    this.#crypto = crypto;
+  constructor(psk: Psk | PskLookup, development: boolean) {
     this.#development = development;
     if (typeof psk === "function") this.#lookup = psk;
-    else this.#fixed = usableKey(psk, crypto, development);
+    else this.#fixed = usableKey(psk, development);
   }
 
   /** The keys of a device: at once where that is possible. Never throws: a failed look-up is no keys, and a problem. */
@@ -46,7 +44,7 @@ export class KeyRing {
     let problem: string | undefined;
     for (const psk of Array.isArray(answer) ? (answer as readonly Psk[]) : [answer as Psk]) {
       try {
-        keys.push(usableKey(psk, this.#crypto, this.#development));
+        keys.push(usableKey(psk, this.#development));
       } catch (error) {
         // Anything but a key that may not be used is a fault of ours and must show.
         if (!(error instanceof UsageError)) throw error;

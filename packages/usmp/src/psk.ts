@@ -19,7 +19,8 @@ export interface ParsedKey {
  * Throws UsageError "invalid-key"; `field` is what the user knows the key by, such as "--psk-file".
  */
 export function parseKey(written: Uint8Array, field = "psk"): ParsedKey {
-  if (startsWith(written, HEX_PREFIX)) return { form: "hex", key: decodeHex(written.subarray(HEX_PREFIX.length), field) };
+  if (startsWith(written, HEX_PREFIX))
+    return { form: "hex", key: decodeHex(written.subarray(HEX_PREFIX.length), field) };
   if (startsWith(written, TEXT_PREFIX)) return parseText(written.subarray(TEXT_PREFIX.length), field);
   if (written.length === BARE_HEX_DIGITS && isHex(written)) return { form: "hex", key: decodeHex(written, field) };
   return parseText(written, field);
@@ -34,12 +35,15 @@ export function looksLikeHex({ form, key }: ParsedKey): boolean {
  * What every session demands of its key: 16 bytes (spec section 3), and not the well-known development key (P7) unless
  * `development`. Throws UsageError "invalid-key" or "weak-key".
  */
-export function admitPsk(psk: Secret, { development = false }: { readonly development?: boolean | undefined } = {}): void {
+export function admitPsk(
+  psk: Secret,
+  { development = false }: { readonly development?: boolean | undefined } = {},
+): void {
   checkPsk(psk);
   if (!development && isSameKey(psk, DEVELOPMENT_KEY)) {
     throw new UsageError(
       "weak-key",
-      "psk is the published development key: everyone knows it; make a key of your own with \"usmp keygen\", " +
+      'psk is the published development key: everyone knows it; make a key of your own with "usmp keygen", ' +
         "or ask for development mode by name (development: true, --dev on the command line)",
     );
   }
@@ -63,7 +67,11 @@ export async function checkKeyStrength({ key }: ParsedKey, policy: StrengthPolic
   admitPsk(key, policy);
   if (PUBLISHED_KEYS.some((published) => isSameKey(key, published))) {
     if (policy.development) return;
-    throw weakKey(field, "is printed in public documentation, so everyone knows it", "pass --dev to use it for development");
+    throw weakKey(
+      field,
+      "is printed in public documentation, so everyone knows it",
+      "pass --dev to use it for development",
+    );
   }
   if (policy.allowWeak) return;
   if (key.length < STRONG_KEY_LENGTH) {
@@ -80,7 +88,10 @@ export async function checkKeyStrength({ key }: ParsedKey, policy: StrengthPolic
  * How many bits a guesser has to search, whatever form the key was written in: bytes that are readable text are judged as text,
  * others by how they repeat. An upper bound for a pattern that this does not know, never a proof of randomness.
  */
-export async function estimateKeyBits(key: Uint8Array, estimateTextBits: StrengthPolicy["estimateTextBits"]): Promise<number> {
+export async function estimateKeyBits(
+  key: Uint8Array,
+  estimateTextBits: StrengthPolicy["estimateTextBits"],
+): Promise<number> {
   // Zeros at the end are no part of the key: HMAC adds them itself (RFC 2104).
   const significant = key.subarray(0, key.findLastIndex((byte) => byte !== 0) + 1);
   const patternBits = Math.min(
@@ -120,17 +131,28 @@ function parseText(text: Uint8Array, field: string): ParsedKey {
   const control = text.findIndex((byte) => byte < 0x20 || byte === 0x7f);
   if (control !== -1) {
     const name = text[control] === 0x0a ? "a line break" : "a control character";
-    throw invalidKey(field, `has ${name} at position ${control + 1}`, "take it out, or write the bytes as hex digits behind hex:");
+    throw invalidKey(
+      field,
+      `has ${name} at position ${control + 1}`,
+      "take it out, or write the bytes as hex digits behind hex:",
+    );
   }
   return { form: "text", key: new Secret(text) };
 }
 
 function decodeHex(digits: Uint8Array, field: string): Secret {
   const wrong = digits.findIndex((digit) => hexValue(digit) === -1);
-  if (wrong !== -1) throw invalidKey(field, `has no hex digit at position ${wrong + 1} after hex:`, "use 0-9 and a-f only, with no spaces");
-  if (digits.length % 2 !== 0) throw invalidKey(field, `has ${digits.length} hex digits, an odd number`, "write two for each byte");
+  if (wrong !== -1)
+    throw invalidKey(
+      field,
+      `has no hex digit at position ${wrong + 1} after hex:`,
+      "use 0-9 and a-f only, with no spaces",
+    );
+  if (digits.length % 2 !== 0)
+    throw invalidKey(field, `has ${digits.length} hex digits, an odd number`, "write two for each byte");
   const bytes = new Uint8Array(new ArrayBuffer(digits.length / 2));
-  for (let i = 0; i < bytes.length; i++) bytes[i] = hexValue(digits[2 * i] as number) * 16 + hexValue(digits[2 * i + 1] as number);
+  for (let i = 0; i < bytes.length; i++)
+    bytes[i] = hexValue(digits[2 * i] as number) * 16 + hexValue(digits[2 * i + 1] as number);
   return Secret.adopt(bytes);
 }
 

@@ -74,7 +74,7 @@ class LiveServer implements Server, Reception {
       onError: (error) => this.noteDropped(`listener: ${"code" in error ? String(error.code) : error.name}`),
     };
     // Last, because it may take a copy of a secret: nothing after it throws.
-    this.keys = new KeyRing(options.psk, crypto, options.development ?? false);
+    this.keys = new KeyRing(options.psk, options.development ?? false);
     const closed = deferred<void>();
     this.closed = closed.promise;
     this.#resolveClosed = closed.resolve;

@@ -21,12 +21,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   #cancelLinger: (() => void) | undefined;
 
   /** `released` is called once the transport is gone. */
-  constructor(
-    connection: StreamConnection,
-    transport: StreamTransport,
-    clock: Clock,
-    released?: () => void,
-  ) {
+  constructor(connection: StreamConnection, transport: StreamTransport, clock: Clock, released?: () => void) {
     super(connection, clock);
     this.#transport = transport;
     this.#released = released;

@@ -1,4 +1,4 @@
-import { type DatagramServer, DatagramEndpoint, type Instant } from "@usmp/protocol";
+import { DatagramEndpoint, type DatagramServer, type Instant } from "@usmp/protocol";
 import { bindUdp, type DatagramTransport } from "@usmp/transport";
 import type { Peer } from "./api.ts";
 import { DatagramDriver, datagramAddress, sendDatagram } from "./datagram-driver.ts";

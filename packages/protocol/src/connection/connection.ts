@@ -207,8 +207,7 @@ export abstract class Connection {
   /** When a wanted PING or REKEY that had to wait for its pace may begin. */
   #requestTimeout(): Instant | undefined {
     const rekey = this.#rekeyWanted && this.settled && this.canRekey ? this.#nextRekeyAt() : undefined;
-    const ping =
-      this.#pingWanted && !this.control.pingUnderWay && this.canPing ? this.control.nextPingAt : undefined;
+    const ping = this.#pingWanted && !this.control.pingUnderWay && this.canPing ? this.control.nextPingAt : undefined;
     return earliest(rekey, ping);
   }
 }

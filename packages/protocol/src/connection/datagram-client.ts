@@ -5,7 +5,6 @@ import { Retransmission } from "../recovery/retransmission.ts";
 import type { Instant } from "../time.ts";
 import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";
 import { parseChallenge, parseHelloRetry, parseSessionOk } from "../wire/message.ts";
-import type { Utack } from "../wire/utack.ts";
 import type { ClientConfig } from "./config.ts";
 import { DatagramConnection, type DatagramOptions } from "./datagram.ts";
 import type { Address, HandshakeAwait } from "./events.ts";

@@ -1,6 +1,6 @@
 import type { Secret } from "../crypto/secret.ts";
-import { ProofBudget } from "../recovery/proof-budget.ts";
 import { sessionRoute } from "../record/protection.ts";
+import { ProofBudget } from "../recovery/proof-budget.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
 import { addMs, type Instant } from "../time.ts";
 import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";

@@ -57,7 +57,6 @@ export abstract class DatagramConnection extends Connection {
   readonly #outbox: Datagram[] = [];
   readonly #assembler: Assembler = new Assembler();
   #session: EstablishedSession | undefined;
-  #nextFragmentSeq = 0;
   /** The peer's REKEY, whose UTACK waits until our own frames are through (R4). */
   #owed: OwedRekey | undefined;
   #closeAt: Instant | undefined;
@@ -331,10 +330,8 @@ export abstract class DatagramConnection extends Connection {
   }
 
   #onData(frame: Frame, plaintext: Uint8Array): void {
-    // After a gap the frame at hand begins a new message: every sender gives a message up when one of its fragments fails.
-    if (this.#assembler.midMessage && frame.seq !== this.#nextFragmentSeq) this.#breakMessage();
-    this.#nextFragmentSeq = frame.seq + 1;
-    const assembled = this.#assembler.add(frame.type, plaintext);
+    if (this.#assembler.breaksAt(frame.seq)) this.#breakMessage();
+    const assembled = this.#assembler.add(frame.type, frame.seq, plaintext);
     if (assembled === undefined) return;
     if ("violation" in assembled) return this.drop(assembled.violation);
     this.counters.messagesReceived++;

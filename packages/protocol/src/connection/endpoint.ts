@@ -1,6 +1,6 @@
+import { constantTimeEqual } from "../crypto/equal.ts";
 import { CookieJar } from "../handshake/cookie.ts";
 import { randomSessionId } from "../handshake/server.ts";
-import { constantTimeEqual } from "../crypto/equal.ts";
 import { frameRoute, sessionRoute } from "../record/protection.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameType, isSessionType, payloadOf } from "../wire/frame.ts";

@@ -1,5 +1,5 @@
-import type { FrameType } from "../wire/frame.ts";
 import type { Violation } from "../errors.ts";
+import type { FrameType } from "../wire/frame.ts";
 
 /** Where a datagram peer is. The driver passes its own objects; the core compares keys and hands the objects back. */
 export interface Address {

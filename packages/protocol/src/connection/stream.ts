@@ -205,7 +205,7 @@ export abstract class StreamConnection extends Connection {
     if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
     if (frame.type === FrameType.DATA && !this.#assembler?.midMessage) return this.#deliver(plaintext);
     this.#assembler ??= new Assembler();
-    const assembled = this.#assembler.add(frame.type, plaintext);
+    const assembled = this.#assembler.add(frame.type, frame.seq, plaintext);
     if (assembled === undefined) return;
     if ("violation" in assembled) return this.violate(assembled.violation);
     this.#assembler = undefined;

@@ -32,7 +32,8 @@ export class Secret {
 
   /** A view of the bytes, not to be kept. Throws UsageError after wipe(): a wiped secret never acts as a zero key. */
   expose(): Uint8Array {
-    if (this.#bytes === undefined) throw new UsageError("secret-wiped", "this secret was wiped and cannot be used again");
+    if (this.#bytes === undefined)
+      throw new UsageError("secret-wiped", "this secret was wiped and cannot be used again");
     return this.#bytes;
   }
 

@@ -95,7 +95,8 @@ export class ServerHandshake {
     let matching = -1;
     const tried = Math.max(MIN_CANDIDATE_KEYS, Math.min(MAX_CANDIDATE_KEYS, candidates.length));
     for (let i = tried - 1; i >= 0; i--) {
-      if (constantTimeEqual(proof, clientProof(this.#crypto, candidates[i] ?? DECOY_KEY, this.#transcript))) matching = i;
+      if (constantTimeEqual(proof, clientProof(this.#crypto, candidates[i] ?? DECOY_KEY, this.#transcript)))
+        matching = i;
     }
     return matching;
   }

@@ -137,9 +137,7 @@ export class DatagramEpochs {
     // Below 64 an acknowledgement under a newer key could be taken for that of a later frame with the same number.
     const all = !fresh && seq >= REPLAY_WINDOW_SIZE;
     const under = all ? [epoch, ...this.#readable.filter((other) => other !== epoch)] : [epoch];
-    return under.map(({ keys }) =>
-      encodeSealedUtack(type, seq, (message) => keys.receive.acknowledgementMac(message)),
-    );
+    return under.map(({ keys }) => encodeSealedUtack(type, seq, (message) => keys.receive.acknowledgementMac(message)));
   }
 
   /** True when the MAC was made with the key that sealed our frame, or with a newer one: never with an older (R3). */

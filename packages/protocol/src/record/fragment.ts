@@ -33,22 +33,30 @@ export type Assembled =
 /** Puts one message together at a time; it holds at most three fragments of 452 bytes. */
 export class Assembler {
   #fragments: Uint8Array[] | undefined;
+  #nextSeq = 0;
+  #overlong = false;
 
   /** True between a DATA_FRAG and the DATA that ends its message. */
   get midMessage(): boolean {
     return this.#fragments !== undefined;
   }
 
-  /** Adds the plaintext of the next DATA or DATA_FRAG; the caller has checked that it follows the last one directly. */
-  add(type: FrameType, plaintext: Uint8Array): Assembled {
-    if (type === FrameType.DATA) {
-      const before = this.#fragments;
-      this.#fragments = undefined;
-      return { message: before === undefined ? plaintext : concatBytes(...before, plaintext) };
-    }
+  /**
+   * True when a frame with this number does not follow the message at hand directly. On datagrams the caller then discards
+   * what it has, and the frame begins a new message: every sender gives a message up when one of its fragments fails.
+   */
+  breaksAt(seq: number): boolean {
+    return this.midMessage && seq !== this.#nextSeq;
+  }
+
+  /** Adds the plaintext of the next DATA or DATA_FRAG. */
+  add(type: FrameType, seq: number, plaintext: Uint8Array): Assembled {
+    this.#nextSeq = seq + 1;
     this.#fragments ??= [];
+    if (type === FrameType.DATA) return this.#complete(this.#fragments, plaintext);
     if (this.#fragments.length === MAX_FRAGMENTS - 1) {
-      this.discard();
+      // The rest of this message must not pass for a message of its own.
+      this.#overlong = true;
       return { violation: "too-many-fragments" };
     }
     this.#fragments.push(plaintext);
@@ -58,5 +66,13 @@ export class Assembler {
   /** Drops what was collected. */
   discard(): void {
     this.#fragments = undefined;
+    this.#overlong = false;
+  }
+
+  #complete(before: readonly Uint8Array[], plaintext: Uint8Array): Assembled {
+    const overlong = this.#overlong;
+    this.discard();
+    if (overlong) return { violation: "too-many-fragments" };
+    return { message: before.length === 0 ? plaintext : concatBytes(...before, plaintext) };
   }
 }

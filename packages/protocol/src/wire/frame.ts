@@ -21,7 +21,9 @@ export const FrameType = {
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 export type FrameTypeName = keyof typeof FrameType;
 
-const NAMES = new Map<number, FrameTypeName>(Object.entries(FrameType).map(([name, code]) => [code, name as FrameTypeName]));
+const NAMES = new Map<number, FrameTypeName>(
+  Object.entries(FrameType).map(([name, code]) => [code, name as FrameTypeName]),
+);
 
 /** The name of a frame type, or undefined for a byte that is none. */
 export function frameTypeName(type: number): FrameTypeName | undefined {
