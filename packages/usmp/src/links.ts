@@ -59,6 +59,10 @@ export class StreamLink implements SessionLink {
     this.#driver.resume();
   }
 
+  gone(): Promise<void> {
+    return this.#driver.gone();
+  }
+
   onEvent(event: ConnectionEvent): void {
     if (event.type === "closed") this.#reason = event.reason;
   }
@@ -134,6 +138,11 @@ export class DatagramLink implements SessionLink {
 
   resume(): void {
     this.#driver.resume();
+  }
+
+  /** What was sent is the kernel's as soon as it was sent. */
+  gone(): Promise<void> {
+    return DONE;
   }
 
   onEvent(event: ConnectionEvent): void {

@@ -24,6 +24,8 @@ export interface SessionLink {
   abort(reason?: CloseReason): void;
   pause(): void;
   resume(): void;
+  /** Resolves, after the end, when the last bytes have left this process or could not. */
+  gone(): Promise<void>;
   /** Hears what concerns the link's own promises. */
   onEvent(event: ConnectionEvent): void;
 }
@@ -124,9 +126,11 @@ export class LiveSession implements Session, ConnectionOwner {
     return this.#request(this.#rekeys, signal, () => this.#link.rekey());
   }
 
-  close(): Promise<CloseReason> {
+  async close(): Promise<CloseReason> {
     if (this.open) this.#link.close();
-    return this.closed;
+    const reason = await this.closed;
+    await this.#link.gone();
+    return reason;
   }
 
   abort(): void {

@@ -14,6 +14,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   readonly #transport: StreamTransport;
   readonly #writable: Waiters<void> = new Waiters();
   readonly #released: (() => void) | undefined;
+  #gone: Waiters<void> | undefined;
   #flushScheduled = false;
   #blocked = false;
   #turnBytes = 0;
@@ -59,9 +60,11 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     this.run((connection, now) => connection.resumeReceiving(now));
   }
 
-  /** Lets go of the transport at once. Idempotent. */
-  destroy(): void {
-    this.#transport.destroy();
+  /** Resolves when the transport is gone: what it had taken has left, or could not. */
+  gone(): Promise<void> {
+    if (this.#destroyed) return Promise.resolve();
+    this.#gone ??= new Waiters();
+    return this.#gone.wait(undefined);
   }
 
   onData(chunk: Uint8Array): void {
@@ -88,6 +91,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     this.#blocked = false;
     this.#writable.resolveAll();
     this.#released?.();
+    this.#gone?.resolveAll();
   }
 
   protected override transmit(): void {
