@@ -42,6 +42,7 @@ export { UsageError, type UsageErrorCode, type Violation } from "./errors.ts";
 export { clientProof, serverProof, type Transcript } from "./handshake/transcript.ts";
 export { nonceMatches, openFrame, plaintextLength, sealedLength, sealFrame } from "./record/protection.ts";
 export { addMs, earliest, type Instant, instant } from "./time.ts";
+export { copyBytes } from "./wire/bytes.ts";
 export { crc16 } from "./wire/crc16.ts";
 export {
   decodeFrame,

@@ -1,4 +1,4 @@
-import { constants, UsageError } from "@usmp/protocol";
+import { constants, copyBytes, UsageError } from "@usmp/protocol";
 
 const TEXT_FORM = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
 
@@ -8,7 +8,7 @@ export function parseDeviceId(deviceId: string | Uint8Array, field = "deviceId")
     if (TEXT_FORM.test(deviceId)) return Uint8Array.from(deviceId.split(":"), (byte) => Number.parseInt(byte, 16));
     throw new UsageError("invalid-option", `${field} ${JSON.stringify(deviceId)} is not of the form aa:bb:cc:dd:ee:ff`);
   }
-  if (deviceId.length === constants.DEVICE_ID_LENGTH) return deviceId.slice();
+  if (deviceId.length === constants.DEVICE_ID_LENGTH) return copyBytes(deviceId);
   throw new UsageError("invalid-option", `${field} has ${deviceId.length} bytes; it must have 6`);
 }
 

@@ -1,4 +1,4 @@
-import type { CloseReason, ConnectionEvent } from "@usmp/protocol";
+import { type CloseReason, type ConnectionEvent, copyBytes } from "@usmp/protocol";
 import type { PeerAddress } from "@usmp/transport";
 import type { Peer } from "./api.ts";
 import type { DatagramDriver } from "./datagram-driver.ts";
@@ -31,7 +31,7 @@ export class StreamLink implements SessionLink {
       this.#seal(message);
       return DONE;
     }
-    const sent = this.#sendInTurn(message.slice(), signal);
+    const sent = this.#sendInTurn(copyBytes(message), signal);
     return signal === undefined ? sent : aborted(sent, signal, () => {});
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonicalHmacKey, checkPsk, constantTimeEqual, Secret, UsageError } from "@usmp/protocol";
+import { canonicalHmacKey, constants, constantTimeEqual, Secret, UsageError } from "@usmp/protocol";
 
 /**
  * The grammar in which people write a pre-shared key, and the two policies on what may be used as one:
@@ -38,13 +38,20 @@ export function looksLikeHex({ form, key }: ParsedKey): boolean {
 export function admitPsk(
   psk: Secret,
   { development = false }: { readonly development?: boolean | undefined } = {},
+  field = "psk",
 ): void {
-  checkPsk(psk);
+  if (psk.length < constants.MIN_PSK_LENGTH) {
+    throw invalidKey(
+      field,
+      `has ${psk.length} bytes, and less than ${constants.MIN_PSK_LENGTH} are never used (spec section 3)`,
+      'make one of 32 random bytes with "usmp keygen"',
+    );
+  }
   if (!development && isSameKey(psk, DEVELOPMENT_KEY)) {
     throw new UsageError(
       "weak-key",
-      'psk is the published development key: everyone knows it; make a key of your own with "usmp keygen", ' +
-        "or ask for development mode by name (development: true, --dev on the command line)",
+      `${field}: the key is the published development key, which everyone knows; make your own with "usmp keygen", ` +
+        "or on a bench ask for development mode by name (--dev; in the library development: true)",
     );
   }
 }
@@ -64,7 +71,7 @@ export interface StrengthPolicy {
  * keys be tried offline, 10^7 a second on two CPU cores. Throws UsageError "invalid-key" or "weak-key".
  */
 export async function checkKeyStrength({ key }: ParsedKey, policy: StrengthPolicy, field = "psk"): Promise<void> {
-  admitPsk(key, policy);
+  admitPsk(key, policy, field);
   if (PUBLISHED_KEYS.some((published) => isSameKey(key, published))) {
     if (policy.development) return;
     throw weakKey(

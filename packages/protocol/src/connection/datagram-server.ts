@@ -3,6 +3,7 @@ import { sessionRoute } from "../record/protection.ts";
 import { ProofBudget } from "../recovery/proof-budget.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
 import { addMs, type Instant } from "../time.ts";
+import { copyBytes } from "../wire/bytes.ts";
 import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";
 import { type Hello, parseHelloAck } from "../wire/message.ts";
 import type { Utack } from "../wire/utack.ts";
@@ -138,7 +139,7 @@ export class DatagramServer extends DatagramConnection {
   }
 
   protected override onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void {
-    this.#farewell = { bye: frame.slice(), utacks };
+    this.#farewell = { bye: copyBytes(frame), utacks };
   }
 
   /** A handshake that ran out after a wrong proof failed for that reason. */

@@ -1,4 +1,5 @@
 import { fragmentAt, fragmentCount, fragmentType } from "../record/fragment.ts";
+import { copyBytes } from "../wire/bytes.ts";
 import type { FrameType } from "../wire/frame.ts";
 
 /** One frame's worth of a message: what to seal next. */
@@ -22,7 +23,7 @@ export class OutgoingMessages {
   /** Queues a copy of `message` and answers its id; throws UsageError above 1,808 bytes. */
   push(message: Uint8Array): number {
     fragmentCount(message.length);
-    this.#waiting.push({ id: this.#nextId, data: message.slice() });
+    this.#waiting.push({ id: this.#nextId, data: copyBytes(message) });
     return this.#nextId++;
   }
 

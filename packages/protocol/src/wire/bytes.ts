@@ -18,6 +18,13 @@ export function writeU32(bytes: Uint8Array, offset: number, value: number): void
   writeU16(bytes, offset + 2, value >>> 16);
 }
 
+/** A copy of bytes[start..end). Not slice(): on a Node Buffer, which is a Uint8Array too, that would be a view. */
+export function copyBytes(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  copy.set(bytes.subarray(start, end));
+  return copy;
+}
+
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;

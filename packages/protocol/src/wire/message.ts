@@ -7,6 +7,7 @@ import {
   PUBLIC_KEY_LENGTH,
   SESSION_ID_LENGTH,
 } from "../constants.ts";
+import { copyBytes } from "./bytes.ts";
 
 /** Plaintext payloads of the handshake (spec section 3). Parsing copies: these values outlive the receive buffer. */
 export interface Hello {
@@ -32,28 +33,31 @@ const KEY_END = DEVICE_ID_LENGTH + PUBLIC_KEY_LENGTH;
 export function parseHello(payload: Uint8Array): Hello | undefined {
   if (payload.length !== KEY_END && payload.length !== COOKIE_HELLO_LENGTH) return undefined;
   return {
-    deviceId: payload.slice(0, DEVICE_ID_LENGTH),
-    publicKey: payload.slice(DEVICE_ID_LENGTH, KEY_END),
-    cookie: payload.length === KEY_END ? undefined : payload.slice(KEY_END),
+    deviceId: copyBytes(payload, 0, DEVICE_ID_LENGTH),
+    publicKey: copyBytes(payload, DEVICE_ID_LENGTH, KEY_END),
+    cookie: payload.length === KEY_END ? undefined : copyBytes(payload, KEY_END),
   };
 }
 
 export function parseChallenge(payload: Uint8Array): Challenge | undefined {
   if (payload.length !== CHALLENGE_NONCE_LENGTH + PUBLIC_KEY_LENGTH) return undefined;
-  return { nonce: payload.slice(0, CHALLENGE_NONCE_LENGTH), publicKey: payload.slice(CHALLENGE_NONCE_LENGTH) };
+  return {
+    nonce: copyBytes(payload, 0, CHALLENGE_NONCE_LENGTH),
+    publicKey: copyBytes(payload, CHALLENGE_NONCE_LENGTH),
+  };
 }
 
 /** The proof in HELLO_ACK. */
 export function parseHelloAck(payload: Uint8Array): Uint8Array | undefined {
-  return payload.length === PROOF_LENGTH ? payload.slice() : undefined;
+  return payload.length === PROOF_LENGTH ? copyBytes(payload) : undefined;
 }
 
 export function parseSessionOk(payload: Uint8Array): SessionOk | undefined {
   if (payload.length !== SESSION_ID_LENGTH + PROOF_LENGTH) return undefined;
-  return { sessionId: payload.slice(0, SESSION_ID_LENGTH), proof: payload.slice(SESSION_ID_LENGTH) };
+  return { sessionId: copyBytes(payload, 0, SESSION_ID_LENGTH), proof: copyBytes(payload, SESSION_ID_LENGTH) };
 }
 
 /** The cookie in HELLO_RETRY. */
 export function parseHelloRetry(payload: Uint8Array): Uint8Array | undefined {
-  return payload.length === COOKIE_LENGTH ? payload.slice() : undefined;
+  return payload.length === COOKIE_LENGTH ? copyBytes(payload) : undefined;
 }

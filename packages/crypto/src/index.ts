@@ -1,0 +1,2 @@
+export { nobleCrypto } from "./noble.ts";
+export { nodeCrypto } from "./node.ts";

@@ -1,0 +1,96 @@
+import { Secret } from "@usmp/protocol";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { nobleCrypto, nodeCrypto } from "../src/index.ts";
+import { toHex } from "./hex.ts";
+import { establish, frameOf, opened, type SessionEnds } from "./sessions.ts";
+
+const seeded = { seed: 20_260_101, numRuns: 200 } as const;
+const plaintext = fc.uint8Array({ maxLength: 452 });
+const offset = fc.nat({ max: 7 });
+const salt = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const info = fc.uint8Array({ maxLength: 80 });
+const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
+
+describe.each([
+  { clientName: "node", serverName: "noble", clientCrypto: nodeCrypto, serverCrypto: nobleCrypto },
+  { clientName: "noble", serverName: "node", clientCrypto: nobleCrypto, serverCrypto: nodeCrypto },
+])("a $clientName client and a $serverName server", ({ clientCrypto, serverCrypto }) => {
+  const epochZero = establish(clientCrypto, serverCrypto);
+
+  it("open each other's frames, of any length and at any offset", () => {
+    fc.assert(
+      fc.property(plaintext, offset, (text, start) => expectBothWays(epochZero, text, start)),
+      seeded,
+    );
+  });
+
+  it("stay together through any run of rekeys, whoever initiates", () => {
+    const rekey = fc.record({ byClient: fc.boolean(), salt, info });
+    fc.assert(
+      fc.property(fc.array(rekey, { minLength: 1, maxLength: 6 }), plaintext, (rekeys, text) => {
+        let ends = epochZero;
+        for (const step of rekeys) {
+          ends = {
+            client: ends.client.next(step.byClient ? "us" : "peer", step.salt, step.info),
+            server: ends.server.next(step.byClient ? "peer" : "us", step.salt, step.info),
+          };
+        }
+        expectBothWays(ends, text, 0);
+      }),
+      seeded,
+    );
+  });
+});
+
+describe("the two providers", () => {
+  it("give the same HMAC for any key and any division into parts", () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 200 }),
+        fc.array(fc.uint8Array({ maxLength: 100 }), { maxLength: 6 }),
+        (key, parts) => {
+          const mac = (crypto: typeof nodeCrypto) => toHex(crypto.hmacSha256(new Secret(key), parts));
+          expect(mac(nobleCrypto)).toBe(mac(nodeCrypto));
+        },
+      ),
+      seeded,
+    );
+  });
+
+  it("derive the same keys from any private key and any bytes as the peer's public key", () => {
+    fc.assert(
+      fc.property(bytes32, bytes32, salt, info, (privateKey, peerPublicKey, saltBytes, infoBytes) => {
+        const mac = (crypto: typeof nodeCrypto) => {
+          const keyPair = crypto.importKeyPair(new Secret(privateKey));
+          const sessionId = new Uint8Array(16);
+          const keys = crypto.deriveTrafficKeys({
+            side: "client",
+            keyPair,
+            peerPublicKey,
+            salt: saltBytes,
+            info: infoBytes,
+            sessionId,
+          });
+          return (
+            keys &&
+            toHex(keys.transmit.acknowledgementMac(infoBytes)) + toHex(keys.receive.acknowledgementMac(infoBytes))
+          );
+        };
+        expect(mac(nobleCrypto)).toBe(mac(nodeCrypto));
+      }),
+      seeded,
+    );
+  });
+});
+
+function expectBothWays({ client, server }: SessionEnds, text: Uint8Array, start: number): void {
+  for (const [from, to] of [
+    [client, server],
+    [server, client],
+  ] as const) {
+    const frame = frameOf(text, start);
+    from.transmit.seal(frame);
+    expect(toHex(opened(to, frame) ?? Uint8Array.of(0xde, 0xad))).toBe(toHex(text));
+  }
+}
