@@ -1,8 +1,8 @@
-import nodeCryptoModule, { KeyObject, randomBytes } from "node:crypto";
-import { syncBuiltinESMExports } from "node:module";
-import { setImmediate } from "node:timers/promises";
+import { randomBytes } from "node:crypto";
 import { nobleCrypto, nodeCrypto } from "@usmp/crypto";
 import type { CryptoProvider, KeyPair, TrafficKeys } from "@usmp/protocol";
+import { letKeysGo } from "./garbage.ts";
+import { watchKeyGeneration } from "./key-watch.ts";
 import type { ChildMessage, SessionReport } from "./report.ts";
 
 /**
@@ -24,7 +24,7 @@ interface LiveSession {
 }
 
 function main(crypto: CryptoProvider): void {
-  watchKeyGeneration();
+  watchKeyGeneration(see);
   // Both stay referenced to the end: that the keys of the first are gone must be the work of wipe().
   const wiped: LiveSession[] = [];
   const kept: LiveSession[] = [];
@@ -32,11 +32,7 @@ function main(crypto: CryptoProvider): void {
   const keptReports = Array.from({ length: KEPT }, () => runSession(crypto, kept));
   process.on("message", async () => {
     for (const { pairs, keys } of wiped) for (const secret of [...pairs, ...keys]) secret.wipe();
-    await collectGarbage();
-    for (let round = 0; round < 4 && crypto.name === "noble"; round++) {
-      goOnWorking();
-      await collectGarbage();
-    }
+    await letKeysGo(crypto.name);
     tell({ type: "forgotten" });
   });
   process.on("disconnect", () => process.exit(wiped.length + kept.length === WIPED + KEPT ? 0 : 1));
@@ -94,49 +90,8 @@ function exchangeFrame(client: TrafficKeys, server: TrafficKeys): string {
   return frame.toString("hex");
 }
 
-function watchKeyGeneration(): void {
-  const generate = nodeCryptoModule.generateKeyPairSync as (...options: unknown[]) => unknown;
-  const watched = (...options: unknown[]): unknown => {
-    const pair = generate(...options) as { privateKey: unknown };
-    if (!(pair.privateKey instanceof KeyObject)) throw new Error("expected the private key as a KeyObject");
-    const der = pair.privateKey.export({ format: "der", type: "pkcs8" });
-    see(der.subarray(-32));
-    der.fill(0);
-    return pair;
-  };
-  Object.assign(nodeCryptoModule, { generateKeyPairSync: watched });
-  syncBuiltinESMExports();
-
-  const webCrypto = globalThis.crypto;
-  const getRandomValues = webCrypto.getRandomValues.bind(webCrypto);
-  webCrypto.getRandomValues = (array) => {
-    getRandomValues(array);
-    if (array instanceof Uint8Array && array.length === 32) see(array);
-    return array;
-  };
-}
-
 function see(privateKey: Uint8Array): void {
   lastPrivateKey = Buffer.from(mask.map((byte, index) => byte ^ (privateKey[index] as number))).toString("hex");
-}
-
-/** Finalizers, which free OpenSSL's keys, run in tasks after a collection: hence several rounds. */
-async function collectGarbage(): Promise<void> {
-  for (let round = 0; round < 4; round++) {
-    globalThis.gc?.();
-    await setImmediate();
-  }
-}
-
-/**
- * What a process that lives on does anyway: allocates, and keeps some of it. noble's X25519 leaves keys in BigInts, which nobody can
- * wipe; the collector frees them without zeroing, and only a later allocation of about that size overwrites them. node:crypto does
- * without this.
- */
-function goOnWorking(): void {
-  const survivors: unknown[] = [];
-  for (let i = 0; i < 400_000; i++) survivors.push(BigInt(i) << 200n, new Float64Array(4).fill(i));
-  if (survivors.length === 0) throw new Error("nothing was allocated");
 }
 
 function tell(message: ChildMessage): void {

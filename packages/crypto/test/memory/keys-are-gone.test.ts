@@ -3,9 +3,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bundleChild } from "./bundle-child.ts";
 import { hasGcore, searchMemory } from "./core-dump.ts";
 import { needlesOf, secretsOf } from "./known-keys.ts";
 import type { ChildMessage } from "./report.ts";
@@ -21,7 +20,7 @@ describe.skipIf(!canDump)("a core dump after wiping and garbage collection", () 
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "usmp-memory-"));
-    await bundleChild(directory);
+    await bundleChild(new URL("./child.ts", import.meta.url), directory);
   });
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -68,22 +67,6 @@ async function nextMessage<T extends ChildMessage["type"]>(
   const [message] = (await once(child, "message", { signal: ended.signal })) as [ChildMessage];
   if (message.type !== type) throw new Error(`expected "${type}" from the child, got "${message.type}"`);
   return message as ChildMessage & { type: T };
-}
-
-/** Node 20 cannot run TypeScript: the child and the sources under test become one JavaScript file. */
-async function bundleChild(outDir: string): Promise<void> {
-  await build({
-    configFile: false,
-    logLevel: "warn",
-    ssr: { noExternal: true, resolve: { conditions: ["usmp-source", "import", "default"] } },
-    build: {
-      ssr: fileURLToPath(new URL("./child.ts", import.meta.url)),
-      outDir,
-      emptyOutDir: false,
-      minify: false,
-      rollupOptions: { output: { entryFileNames: "[name].mjs" } },
-    },
-  });
 }
 
 function addAll(target: Map<string, Uint8Array>, source: ReadonlyMap<string, Uint8Array>): void {

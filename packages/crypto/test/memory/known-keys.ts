@@ -43,20 +43,20 @@ export function needlesOf(secrets: ReadonlyMap<string, Uint8Array>, prefix: stri
   return needles;
 }
 
-function unmask(masked: string, mask: string): Uint8Array {
+export function unmask(masked: string, mask: string): Uint8Array {
   const maskBytes = fromHex(mask);
   return fromHex(masked).map((byte, index) => byte ^ (maskBytes[index] as number));
 }
 
 /** RFC 7748 section 5: the scalar that X25519 really multiplies by. */
-function clamp(privateKey: Uint8Array): Uint8Array {
+export function clamp(privateKey: Uint8Array): Uint8Array {
   const scalar = privateKey.slice();
   scalar[0] = (scalar[0] as number) & 248;
   scalar[31] = ((scalar[31] as number) & 127) | 64;
   return scalar;
 }
 
-function exchange(privateKey: Uint8Array, publicKeyHex: string): Buffer {
+export function exchange(privateKey: Uint8Array, publicKeyHex: string): Buffer {
   const pkcs8 = Buffer.concat([fromHex("302e020100300506032b656e04220420"), privateKey]);
   const spki = fromHex(`302a300506032b656e032100${publicKeyHex}`);
   return diffieHellman({
@@ -65,7 +65,7 @@ function exchange(privateKey: Uint8Array, publicKeyHex: string): Buffer {
   });
 }
 
-function derive(ikm: Uint8Array, salt: string, info: string): Uint8Array {
+export function derive(ikm: Uint8Array, salt: string, info: string): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", ikm, fromHex(salt), fromHex(info), 64));
 }
 
