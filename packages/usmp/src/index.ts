@@ -1,3 +1,4 @@
+export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type { CloseReason, CryptoProvider } from "@usmp/protocol";
 export { Secret, UsageError } from "@usmp/protocol";
 export type {

@@ -197,9 +197,8 @@ export class LiveSession implements Session, ConnectionOwner {
 
   #onClosed(reason: CloseReason): void {
     this.#reason = reason;
-    const error = new SessionClosedError(reason);
-    this.#pings.rejectAll(error);
-    this.#rekeys.rejectAll(error);
+    this.#pings.rejectAll(() => new SessionClosedError(reason));
+    this.#rekeys.rejectAll(() => new SessionClosedError(reason));
     this.#inbox.end();
     this.#resolveProven(false);
     this.#resolveClosed(reason);

@@ -58,8 +58,9 @@ export class Waiters<T> {
     for (const { resolve } of this.#take()) resolve(value);
   }
 
-  rejectAll(error: unknown): void {
-    for (const { reject } of this.#take()) reject(error);
+  /** The error is made only where somebody waits: its stack costs more than the rest of a session's end. */
+  rejectAll(makeError: () => Error): void {
+    for (const { reject } of this.#take()) reject(makeError());
   }
 
   #take(): Deferred<T>[] {
