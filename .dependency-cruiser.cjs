@@ -1,0 +1,69 @@
+/**
+ * Who may import whom. The drawing is in docs/architecture.md; TypeScript's project references hold the same border
+ * between packages, these rules hold it inside @usmp/protocol as well.
+ */
+
+/** Everything in `from` may import only itself, what `to` lists, and nothing else of this repository. */
+const only = (name, from, to) => ({
+  name,
+  severity: "error",
+  from: { path: `^${from}` },
+  to: { path: "^(packages|apps)/", pathNot: [from, ...to].map((path) => `^${path}`) },
+});
+
+const protocol = (...layers) => layers.map((layer) => `packages/protocol/src/${layer}`);
+const base = protocol("errors\\.ts$", "time\\.ts$", "constants\\.ts$");
+const wireAndCrypto = [...protocol("wire/", "crypto/"), ...base];
+const index = (...names) => names.map((name) => `packages/${name}/src/index\\.ts$`);
+
+module.exports = {
+  forbidden: [
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
+
+    // Between packages: only through another package's index.
+    only("protocol-imports-no-package", "packages/protocol/src/", []),
+    only("crypto-imports-protocol", "packages/crypto/src/", index("protocol")),
+    only("transport-imports-no-package", "packages/transport/src/", []),
+    only("usmp-imports-the-libraries", "packages/usmp/src/", index("protocol", "crypto", "transport")),
+    only("testkit-imports-the-libraries", "packages/testkit/src/", index("protocol", "crypto", "transport")),
+    only("cli-imports-usmp", "apps/cli/src/", index("usmp", "protocol", "crypto")),
+    {
+      name: "protocol-has-no-dependency",
+      comment: "The core is sans-IO and runs anywhere: no Node module, no package from a registry.",
+      severity: "error",
+      from: { path: "^packages/protocol/src/" },
+      to: { dependencyTypes: ["core", "npm", "npm-dev", "npm-peer", "npm-optional", "npm-no-pkg", "npm-unknown"] },
+    },
+    {
+      name: "shipped-code-imports-declared-dependencies",
+      severity: "error",
+      from: { path: "^(packages/(?!testkit/)|apps/)[^/]+/(src|bin)/|^apps/[^/]+/bin/" },
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
+    },
+
+    // Inside the core: connection -> handshake, record, recovery -> wire, crypto -> errors, time, constants.
+    only("core-base-imports-base", "packages/protocol/src/(errors|time|constants)\\.ts$", base),
+    only("core-wire-imports-base", "packages/protocol/src/wire/", base),
+    // bytes.ts (little-endian reader and writer, concat) is the one wire file that knows nothing of frames.
+    only("core-crypto-imports-base", "packages/protocol/src/crypto/", [...protocol("wire/bytes\\.ts$"), ...base]),
+    only("core-handshake-imports-wire-and-crypto", "packages/protocol/src/handshake/", wireAndCrypto),
+    only("core-record-imports-wire-and-crypto", "packages/protocol/src/record/", wireAndCrypto),
+    only("core-recovery-imports-wire-and-crypto", "packages/protocol/src/recovery/", wireAndCrypto),
+    only("core-connection-imports-the-rest", "packages/protocol/src/connection/", [
+      ...protocol("handshake/", "record/", "recovery/"),
+      ...wireAndCrypto,
+    ]),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "^(packages|apps)/[^/]+/dist/" },
+    tsPreCompilationDeps: true, // type-only imports are imports too
+    tsConfig: { fileName: "tsconfig.base.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["usmp-source", "import", "node", "default"],
+      extensions: [".ts", ".mjs", ".js"],
+    },
+  },
+};

@@ -1,0 +1,138 @@
+/** The stages of `npm test`, in their order. Each answers with its counts; none throws for a failing test. */
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ensurePythonSdk } from "./dependencies.mjs";
+import { ROOT, run, runTool } from "./run.mjs";
+import { missingParts } from "./system-parts.mjs";
+
+/**
+ * @typedef {{ passed: number, failed: number, skipped: number }} Counts
+ * @typedef {object} Stage
+ * @property {string} name
+ * @property {() => Promise<Counts>} run
+ */
+
+const RESULTS = join(ROOT, ".cache", "test");
+const BLOBS = join(RESULTS, "blobs");
+const COVERAGE = join(ROOT, "coverage");
+
+/** The slowest stage takes minutes; one that takes this long hangs, and is ended and counted as failed. */
+const STAGE_LIMIT_MS = 10 * 60_000;
+
+/** Stages whose runs together must reach every branch of the core. */
+const COVERING = ["unit", "vectors", "simulation", "fuzz"];
+const REQUIRED_BRANCH_COVERAGE_PERCENT = 100;
+
+const PASSED = { passed: 1, failed: 0, skipped: 0 };
+const FAILED = { passed: 0, failed: 1, skipped: 0 };
+const SKIPPED = { passed: 0, failed: 0, skipped: 1 };
+
+/** @type {readonly Stage[]} */
+export const STAGES = [
+  { name: "system", run: checkSystem },
+  { name: "format", run: () => check(runTool("biome", ["format", "."])) },
+  { name: "lint", run: () => check(run(process.execPath, ["scripts/lint.mjs"])) },
+  { name: "types", run: checkTypes },
+  ...COVERING.map((name) => ({ name, run: () => runProject(name, true) })),
+  { name: "coverage", run: checkCoverage },
+  { name: "interop", run: runInterop },
+  { name: "e2e", run: () => runOnBuild("e2e") },
+];
+
+/** Removes the results of an earlier run, so that none of them can be taken for this one's. */
+export function clearResults() {
+  for (const folder of [RESULTS, COVERAGE]) rmSync(folder, { recursive: true, force: true });
+  mkdirSync(BLOBS, { recursive: true });
+}
+
+/** @param {Promise<{ ok: boolean }>} result */
+async function check(result) {
+  return (await result).ok ? PASSED : FAILED;
+}
+
+async function checkTypes() {
+  const build = await runTool("tsc", ["-b"]);
+  const tests = await runTool("tsc", ["-p", "tsconfig.tests.json"]);
+  const scripts = await runTool("tsc", ["-p", "tsconfig.scripts.json"]);
+  return build.ok && tests.ok && scripts.ok ? PASSED : FAILED;
+}
+
+async function checkSystem() {
+  const missing = await missingParts();
+  for (const { name, neededFor } of missing) console.log(`Missing: ${name}, for ${neededFor}. Run: npm run test:setup`);
+  return missing.length === 0 ? PASSED : absent();
+}
+
+/** On a developer's machine a missing part skips what needs it; a CI run without it would prove less than it says. */
+function absent() {
+  return process.env.CI === "true" ? FAILED : SKIPPED;
+}
+
+async function runInterop() {
+  const reason = await ensurePythonSdk();
+  if (reason === undefined) return runOnBuild("interop");
+  console.log(`Interop with the Python SDK cannot run: ${reason}. Run: npm run test:setup`);
+  return absent();
+}
+
+/**
+ * These start the command line as a process, which runs what is built; what does not compile is for "types" to say.
+ * @param {string} project
+ */
+async function runOnBuild(project) {
+  await runTool("tsc", ["-b"], { capture: true });
+  return runProject(project, false);
+}
+
+/**
+ * @param {string} project of vitest.config.ts
+ * @param {boolean} covering
+ * @returns {Promise<Counts>}
+ */
+async function runProject(project, covering) {
+  const json = join(RESULTS, `${project}.json`);
+  const args = ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${json}`];
+  const blob = ["--reporter=blob", `--outputFile.blob=${join(BLOBS, project)}`];
+  // The branches that one stage misses may be another's: the threshold is applied to all of them, in checkCoverage.
+  const coverage = ["--coverage.enabled", "--coverage.reporter=none", "--coverage.thresholds.branches=0"];
+  const { ok, timedOut } = await runTool("vitest", covering ? [...args, ...blob, ...coverage] : args, {
+    limitMs: STAGE_LIMIT_MS,
+  });
+  if (timedOut) console.log(`${project}: ended by force after ${STAGE_LIMIT_MS / 60_000} minutes`);
+  return countTests(json, ok);
+}
+
+/**
+ * @param {string} json vitest's JSON report
+ * @param {boolean} ok vitest ended with code 0
+ * @returns {Counts}
+ */
+function countTests(json, ok) {
+  let report;
+  try {
+    report = JSON.parse(readFileSync(json, "utf8"));
+  } catch {
+    return FAILED; // it ended before the report was written
+  }
+  /** @type {{ status: string, assertionResults: unknown[] }[]} */
+  const files = report.testResults;
+  const brokenFiles = files.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  const passed = report.numPassedTests;
+  const failed = report.numFailedTests + brokenFiles;
+  const skipped = report.numPendingTests + report.numTodoTests;
+  // A run fails without a failing test when an error was thrown outside of one; and a stage without tests proves nothing.
+  return { passed, failed: failed === 0 && (!ok || passed === 0) ? 1 : failed, skipped };
+}
+
+/** Merges what the covering stages recorded, prints what is uncovered, and holds it to the required percentage. */
+async function checkCoverage() {
+  await runTool("vitest", ["run", `--merge-reports=${BLOBS}`, "--coverage.enabled", "--reporter=dot", "--silent"]);
+  try {
+    const summary = JSON.parse(readFileSync(join(COVERAGE, "coverage-summary.json"), "utf8"));
+    const { pct, covered, total } = summary.total.branches;
+    console.log(`Branches of packages/protocol/src: ${covered} of ${total} covered (${pct} %)`);
+    return pct >= REQUIRED_BRANCH_COVERAGE_PERCENT && total > 0 ? PASSED : FAILED;
+  } catch {
+    return FAILED;
+  }
+}

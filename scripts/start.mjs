@@ -1,0 +1,19 @@
+/**
+ * `npm start [-- arguments]`: from a fresh clone to a running server. Installs and builds what is missing, then runs
+ * `usmp start` in this process, so that signals, the terminal and the exit code are the server's own.
+ */
+process.title = "usmp start"; // first: it hides a key in the arguments; see apps/cli/bin/usmp.mjs
+
+const { ensurePackages } = await import("./dependencies.mjs");
+const { runTool } = await import("./run.mjs");
+
+try {
+  await ensurePackages();
+  const build = await runTool("tsc", ["-b"], { capture: true });
+  if (!build.ok) throw new Error(`The build failed:\n${build.output}`);
+  process.argv.splice(2, 0, "start");
+  await import("../apps/cli/bin/usmp.mjs");
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,44 @@
+/** What tests need from the operating system beyond Node and npm. */
+import { run } from "./run.mjs";
+
+/**
+ * @typedef {object} SystemPart
+ * @property {string} name
+ * @property {string} debianPackage
+ * @property {string} neededFor
+ * @property {readonly [file: string, ...args: string[]]} probe ends with code 0 when the part is there
+ */
+
+/** @type {readonly SystemPart[]} */
+const PARTS = [
+  {
+    name: "python3 venv",
+    debianPackage: "python3-venv",
+    neededFor: "interop with the Python SDK",
+    probe: ["python3", "-c", "import venv, ensurepip"],
+  },
+  { name: "tmux", debianPackage: "tmux", neededFor: "the terminal tests of usmp connect", probe: ["tmux", "-V"] },
+  {
+    name: "gcore",
+    debianPackage: "gdb",
+    neededFor: "the search for keys in a core dump",
+    probe: ["gdb", "--batch", "--version"],
+  },
+  {
+    name: "openssl",
+    debianPackage: "openssl",
+    neededFor: "the second opinion on cryptography",
+    probe: ["openssl", "version"],
+  },
+];
+
+/** The parts that this machine lacks. */
+export async function missingParts() {
+  const checked = await Promise.all(
+    PARTS.map(async (part) => {
+      const [file, ...args] = part.probe;
+      return { part, present: (await run(file, args, { capture: true })).ok };
+    }),
+  );
+  return checked.filter(({ present }) => !present).map(({ part }) => part);
+}

@@ -1,0 +1,53 @@
+import { defineConfig } from "vitest/config";
+
+// Tests run on the sources: no build comes first, and a failure points at the line that was written.
+// The rest are Vite's conditions for server code, which a list of one's own replaces.
+const conditions = ["usmp-source", "module", "node", "development|production"];
+
+const tests = (folder: string): string[] => [`packages/*/test/${folder}`, `apps/*/test/${folder}`];
+const vectors = tests("**/*vectors*.test.ts");
+const simulation = tests("simulation/**/*.test.ts");
+const fuzz = tests("fuzz/**/*.test.ts");
+const interop = tests("interop/**/*.test.ts");
+const e2e = tests("e2e/**/*.test.ts");
+
+// `npm run fuzz` and `npm run long` set their own end.
+const long = process.env["USMP_FUZZ_SECONDS"] !== undefined || process.env["USMP_SCHEDULES"] !== undefined;
+const seededTimeoutMs = long ? 0 : 300_000;
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    maxWorkers: 2,
+    coverage: {
+      provider: "v8",
+      include: ["packages/protocol/src/**/*.ts"],
+      reporter: [["text", { skipFull: true }], "json-summary"],
+      reportOnFailure: true,
+      thresholds: { branches: 100 },
+    },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: tests("**/*.test.ts"),
+          exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e],
+        },
+      },
+      { extends: true, test: { name: "vectors", include: vectors, testTimeout: 60_000 } },
+      { extends: true, test: { name: "simulation", include: simulation, testTimeout: seededTimeoutMs } },
+      { extends: true, test: { name: "fuzz", include: fuzz, testTimeout: seededTimeoutMs } },
+      // Real sockets and processes: one file at a time, so that one test's load is not another's timeout.
+      {
+        extends: true,
+        test: { name: "interop", include: interop, testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
+      },
+      {
+        extends: true,
+        test: { name: "e2e", include: e2e, testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
+      },
+    ],
+  },
+});
