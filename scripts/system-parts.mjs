@@ -24,6 +24,8 @@ const PARTS = [
     neededFor: "the search for keys in a core dump",
     probe: ["gdb", "--batch", "--version"],
   },
+  { name: "spin", debianPackage: "spin", neededFor: "the session model", probe: ["spin", "-V"] },
+  { name: "gcc", debianPackage: "gcc libc6-dev", neededFor: "the session model", probe: ["gcc", "--version"] },
   {
     name: "openssl",
     debianPackage: "openssl",
