@@ -316,7 +316,6 @@ export abstract class DatagramConnection extends Connection {
   #take(frame: Frame, plaintext: Uint8Array, utacks: readonly Uint8Array[], now: Instant): void {
     if (frame.type === FrameType.DATA || frame.type === FrameType.DATA_FRAG) this.#onData(frame, plaintext);
     else {
-      if (this.#assembler.midMessage) this.#breakMessage();
       if (frame.type === FrameType.PONG) this.onPong(now);
       if (frame.type === FrameType.PING) {
         this.control.noteSent(now);
@@ -330,17 +329,15 @@ export abstract class DatagramConnection extends Connection {
   }
 
   #onData(frame: Frame, plaintext: Uint8Array): void {
-    if (this.#assembler.breaksAt(frame.seq)) this.#breakMessage();
+    if (this.#assembler.breaksAt(frame.seq)) {
+      this.#assembler.discard();
+      this.drop("broken-fragments");
+    }
     const assembled = this.#assembler.add(frame.type, frame.seq, plaintext);
     if (assembled === undefined) return;
     if ("violation" in assembled) return this.drop(assembled.violation);
     this.counters.messagesReceived++;
     this.emit({ type: "message", data: assembled.message });
-  }
-
-  #breakMessage(): void {
-    this.#assembler.discard();
-    this.drop("broken-fragments");
   }
 
   #onDuplicate(frame: Frame, opened: Opened, from: Address, now: Instant): void {
@@ -353,7 +350,6 @@ export abstract class DatagramConnection extends Connection {
   }
 
   #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address, now: Instant): void {
-    if (this.#assembler.midMessage) this.#breakMessage();
     const followed = epochs.follow(opened.epoch, opened.plaintext);
     const owed = { opened, seq: frame.seq, to: from };
     if (followed !== "follow") return this.#payOwed(owed, epochs, now);

@@ -12,6 +12,11 @@ import { OutgoingMessages } from "./outgoing.ts";
 const MAX_RESEND_MS = 5_000;
 /** A session ends with BYE when so few sequence numbers are left: what is on its way still fits. */
 const SPENT_SEQ: number = LAST_SEQ - 16;
+/**
+ * A REKEY that stays unanswered so long gets a fresh PING, not resent itself, beside each further copy: a peer that withholds its UTACK
+ * because its own data goes to our former address follows fresh frames only, never copies.
+ */
+const PROBE_AFTER_SENDS = 3;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** A sealed frame that waits for its UTACK. */
@@ -106,6 +111,8 @@ export class Lanes {
       if (type !== undefined) this.#control = this.#seal(type, NOTHING, now);
     }
     if (this.#message !== undefined) return;
+    // The field's receivers drop a half-assembled message when a control frame arrives, however old its number is.
+    if (this.messages.nextIsFragmented && this.#control !== undefined) return;
     if (!this.messages.isEmpty && !this.spent) this.#sendFragment(now);
     else if (closing) this.#message = this.#seal(FrameType.BYE, NOTHING, now);
   }
@@ -116,6 +123,9 @@ export class Lanes {
       if (outstanding === undefined || !outstanding.retransmission.isDue(now)) continue;
       outstanding.retransmission.noteResend(now, this.#rtt, MAX_RESEND_MS);
       this.#transmit(outstanding.frame, true, now);
+      if (outstanding.type === FrameType.REKEY && outstanding.retransmission.sends > PROBE_AFTER_SENDS) {
+        this.#seal(FrameType.PING, NOTHING, now);
+      }
     }
   }
 

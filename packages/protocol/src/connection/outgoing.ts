@@ -36,6 +36,12 @@ export class OutgoingMessages {
     return this.#waiting.length === 0;
   }
 
+  /** True when the first message that waits takes more than one frame. */
+  get nextIsFragmented(): boolean {
+    const message = this.#waiting[0];
+    return message !== undefined && fragmentCount(message.data.length) > 1;
+  }
+
   /** The next fragment to seal. There must be a message, and the fragment before must have been acknowledged. */
   take(): Fragment {
     const { data } = this.#first;

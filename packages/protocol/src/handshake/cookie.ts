@@ -54,7 +54,8 @@ export class CookieJar {
     if (late) this.#current.wipe();
     this.#previous = late ? this.#draw() : this.#current;
     this.#current = this.#draw();
-    this.#rotateAt = addMs(now, ROTATION_MS);
+    // Counted from when it was due: a rotation that happens late must not lengthen the life of the cookies before it.
+    this.#rotateAt = addMs(late ? now : this.#rotateAt, ROTATION_MS);
   }
 
   #draw(): Secret {

@@ -1,0 +1,205 @@
+import { createConnection, createServer, type Server, type Socket, type TcpNetConnectOpts } from "node:net";
+import type { DuplexOptions } from "node:stream";
+import { plainHost } from "./address.ts";
+import { transportError } from "./errors.ts";
+import type { PeerAddress, StreamHandlers, StreamListener, StreamTransport } from "./transport.ts";
+
+export interface ConnectTcpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Gives up the attempt; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ListenTcpOptions {
+  /** Undefined or "": all interfaces, IPv6 and IPv4. */
+  readonly host?: string | undefined;
+  /** 0 asks for a free port. */
+  readonly port: number;
+}
+
+/** Connects over TCP. Rejects with a TransportError, or with the reason of `signal`. */
+export function connectTcp(options: ConnectTcpOptions): Promise<StreamTransport> {
+  const { host, port, signal } = options;
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const connection: TcpNetConnectOpts & DuplexOptions = {
+      host,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      readableHighWaterMark: HIGH_WATER_MARK,
+      writableHighWaterMark: HIGH_WATER_MARK,
+      autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_TIMEOUT_MS,
+    };
+    const socket = createConnection(connection);
+    const settle = (): void => {
+      signal?.removeEventListener("abort", onAbort);
+      socket.off("connect", onConnect).off("error", onError);
+    };
+    const onConnect = (): void => {
+      settle();
+      resolve(new TcpTransport(socket, peerOf(socket) ?? { host, port }));
+    };
+    const onError = (error: Error): void => {
+      settle();
+      reject(transportError(`cannot connect to ${host} port ${port}`, error));
+    };
+    const onAbort = (): void => {
+      settle();
+      socket.on("error", ignore).destroy();
+      reject(signal?.reason);
+    };
+    socket.on("connect", onConnect).on("error", onError);
+    signal?.addEventListener("abort", onAbort);
+  });
+}
+
+/**
+ * Listens on TCP. `onConnection` must start() each transport, now or later. `onError` hears what goes wrong while accepting
+ * (too many open files, say): the listener lives on and open connections are not touched.
+ */
+export function listenTcp(
+  options: ListenTcpOptions,
+  onConnection: (transport: StreamTransport) => void,
+  onError: (error: Error) => void = ignore,
+): Promise<StreamListener> {
+  const { host, port } = options;
+  return new Promise((resolve, reject) => {
+    const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK });
+    server.on("connection", (socket) => {
+      const peer = peerOf(socket);
+      // No peer address: it was reset between the kernel's accept and ours.
+      if (peer === undefined) socket.on("error", ignore).destroy();
+      else onConnection(new TcpTransport(socket, peer));
+    });
+    const onListenError = (error: Error): void => {
+      reject(transportError(`cannot listen on TCP port ${port}${host ? ` of ${host}` : ""}`, error));
+    };
+    server.once("error", onListenError);
+    server.listen({ port, host: host === "" ? undefined : host, backlog: BACKLOG }, () => {
+      server.off("error", onListenError).on("error", onError);
+      resolve(new TcpListener(server));
+    });
+  });
+}
+
+/** Bytes that may wait here in each direction before the kernel's buffers take over. Node's own default differs by version. */
+const HIGH_WATER_MARK = 16_384;
+/** Connections that the kernel completes for us while the process is busy; Linux clamps it to net.core.somaxconn (4,096). */
+const BACKLOG = 4096;
+/** Node gives each address of a name but the last 250 ms, less than one round trip of LTE-M or a satellite. */
+const FAMILY_ATTEMPT_TIMEOUT_MS = 1500;
+
+class TcpListener implements StreamListener {
+  readonly address: PeerAddress;
+  readonly #server: Server;
+
+  constructor(server: Server) {
+    this.#server = server;
+    this.address = boundAddress(server);
+  }
+
+  close(): Promise<void> {
+    // Node's callback would wait for the open connections too; the listening socket itself is closed when close() returns.
+    this.#server.close();
+    return Promise.resolve();
+  }
+}
+
+/** A socket that knows its transport: the listeners below are shared by all sockets, so that none needs closures of its own. */
+interface OwnedSocket extends Socket {
+  [OWNER]: TcpTransport;
+}
+const OWNER = Symbol("usmp.transport");
+
+class TcpTransport implements StreamTransport {
+  readonly kind = "tcp";
+  readonly peer: PeerAddress;
+  /** For the shared listeners, like `error`: this class is not exported, its interface is. */
+  handlers: StreamHandlers | undefined;
+  error: Error | undefined;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, peer: PeerAddress) {
+    this.peer = peer;
+    this.#socket = socket;
+    (socket as OwnedSocket)[OWNER] = this;
+    socket.on("error", onSocketError).on("close", onSocketClose);
+  }
+
+  start(handlers: StreamHandlers): void {
+    this.handlers = handlers;
+    const socket = this.#socket;
+    if (socket.closed) process.nextTick(deliverClose, this);
+    else socket.on("data", onSocketData).on("drain", onSocketDrain).on("end", onSocketEnd);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#socket.writable && this.#socket.write(bytes);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+    // Whoever stops reading while bytes are on their way answers them with a reset, and that can take our last bytes along.
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
+
+function onSocketData(this: Socket, chunk: Uint8Array): void {
+  ownerOf(this).handlers?.onData(chunk);
+}
+
+function onSocketDrain(this: Socket): void {
+  ownerOf(this).handlers?.onDrain();
+}
+
+function onSocketEnd(this: Socket): void {
+  // The handler's last bytes go first: the socket was made with allowHalfOpen, so nothing ended our side yet.
+  ownerOf(this).handlers?.onEnd();
+  this.end();
+}
+
+function onSocketError(this: Socket, error: Error): void {
+  ownerOf(this).error = error;
+}
+
+function onSocketClose(this: Socket): void {
+  deliverClose(ownerOf(this));
+}
+
+function deliverClose(transport: TcpTransport): void {
+  transport.handlers?.onClose(transport.error);
+  transport.handlers = undefined;
+}
+
+function ownerOf(socket: Socket): TcpTransport {
+  return (socket as OwnedSocket)[OWNER];
+}
+
+function peerOf(socket: Socket): PeerAddress | undefined {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  return { host: plainHost(remoteAddress), port: remotePort };
+}
+
+function boundAddress(server: Server): PeerAddress {
+  const address = server.address();
+  if (address === null || typeof address === "string")
+    throw new Error("a TCP server that listens has a host and a port");
+  return { host: plainHost(address.address), port: address.port };
+}
+
+function ignore(): void {}

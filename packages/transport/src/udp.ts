@@ -1,0 +1,211 @@
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { promises as dns, type LookupAddress } from "node:dns";
+import { isIP, isIPv6, SocketAddress } from "node:net";
+import { MAPPED_PREFIX, plainHost } from "./address.ts";
+import { systemCode, transportError } from "./errors.ts";
+import type { ConnectedDatagramTransport, DatagramHandlers, DatagramTransport, PeerAddress } from "./transport.ts";
+
+export interface BindUdpOptions {
+  /** Undefined or "": all interfaces, IPv6 and IPv4. */
+  readonly host?: string | undefined;
+  /** 0 asks for a free port. */
+  readonly port: number;
+}
+
+export interface ConnectUdpOptions {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Binds a server's socket. Rejects with a TransportError. */
+export async function bindUdp(options: BindUdpOptions): Promise<DatagramTransport> {
+  const { port } = options;
+  const host = options.host === "" ? undefined : options.host;
+  try {
+    return new UdpTransport(await bindSocket(host, port));
+  } catch (error) {
+    throw transportError(`cannot listen on UDP port ${port}${host === undefined ? "" : ` of ${host}`}`, error);
+  }
+}
+
+/**
+ * Binds a client's socket for one peer, whose name is looked up first. Rejects with a TransportError.
+ *
+ * The socket is not connect()ed: the kernel would then keep one source address for good, and a session could not survive this
+ * host's move to another network. What others send is dropped here instead, and no ICMP error reaches the socket at all.
+ */
+export async function connectUdp(options: ConnectUdpOptions): Promise<ConnectedDatagramTransport> {
+  const { host, port } = options;
+  try {
+    const { address, family } = await lookup(host);
+    const socket = await openSocket(family === 6 ? "udp6" : "udp4", undefined, 0);
+    return new ConnectedUdpTransport(socket, { host: plainHost(address), port });
+  } catch (error) {
+    throw transportError(`cannot open a UDP socket to ${host} port ${port}`, error);
+  }
+}
+
+/** What a burst of handshakes may fill while the process is busy. Linux clamps it to net.core.rmem_max. */
+const RECEIVE_BUFFER_BYTES = [4_194_304, 1_048_576, 262_144] as const;
+
+class UdpTransport implements DatagramTransport {
+  readonly kind = "udp";
+  readonly address: PeerAddress;
+  readonly #socket: Socket;
+  /** An IPv6 socket reaches an IPv4 host by its mapped address. */
+  readonly #mapsIPv4: boolean;
+  #handlers: DatagramHandlers | undefined;
+  #error: Error | undefined;
+  #closing = false;
+  #closed = false;
+  /** Datagrams that the kernel has not taken yet. */
+  #leaving = 0;
+
+  constructor(socket: Socket) {
+    const bound = socket.address();
+    this.address = { host: plainHost(bound.address), port: bound.port };
+    this.#socket = socket;
+    this.#mapsIPv4 = bound.family === "IPv6";
+    socket.on("error", (error) => this.#onError(error));
+    socket.on("close", () => {
+      this.#closed = true;
+      this.#deliverClose();
+    });
+  }
+
+  start(handlers: DatagramHandlers): void {
+    this.#handlers = handlers;
+    if (this.#closed) process.nextTick(() => this.#deliverClose());
+    else this.#socket.on("message", (data, info) => this.#onMessage(data, info));
+  }
+
+  send(data: Uint8Array, to: PeerAddress): void {
+    if (this.#closing) return;
+    this.#leaving++;
+    const host = this.#mapsIPv4 && !to.host.includes(":") ? MAPPED_PREFIX + to.host : to.host;
+    this.#socket.send(data, to.port, host, this.#onSent);
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#leaving === 0) this.#socket.close();
+  }
+
+  /** Whom a datagram came from, in the form that the driver gets to see; undefined when it is to be dropped. */
+  protected sender(info: RemoteInfo): PeerAddress | undefined {
+    // Nobody can be answered at port 0, which only a forged datagram names: Node would throw at the answer.
+    return info.port === 0 ? undefined : { host: plainHost(info.address), port: info.port };
+  }
+
+  #onMessage(data: Uint8Array, info: RemoteInfo): void {
+    if (this.#closing) return;
+    const from = this.sender(info);
+    if (from !== undefined) this.#handlers?.onDatagram(data, from);
+  }
+
+  /** Called with an error or without: loss is the ARQ's to mend, whatever caused it. */
+  readonly #onSent = (): void => {
+    this.#leaving--;
+    if (this.#closing && this.#leaving === 0 && !this.#closed) this.#socket.close();
+  };
+
+  #onError(error: Error): void {
+    if (!FATAL.has(systemCode(error) ?? "")) return;
+    this.#error = error;
+    this.#closing = true;
+    this.#socket.close();
+  }
+
+  #deliverClose(): void {
+    this.#handlers?.onClose(this.#error);
+    this.#handlers = undefined;
+  }
+}
+
+class ConnectedUdpTransport extends UdpTransport implements ConnectedDatagramTransport {
+  readonly peer: PeerAddress;
+  readonly #canonicalHost: string;
+
+  constructor(socket: Socket, peer: PeerAddress) {
+    super(socket);
+    this.peer = peer;
+    this.#canonicalHost = canonicalHost(peer.host);
+  }
+
+  protected override sender(info: RemoteInfo): PeerAddress | undefined {
+    const isPeer = info.port === this.peer.port && canonicalHost(info.address) === this.#canonicalHost;
+    return isPeer ? this.peer : undefined;
+  }
+}
+
+/** The socket itself is gone or was never one. All else (ICMP errors, memory pressure, a route that vanished) passes. */
+const FATAL: ReadonlySet<string> = new Set(["EBADF", "ENOTSOCK", "EINVAL", "EFAULT"]);
+/** What a system without IPv6 answers. */
+const NO_IPV6: ReadonlySet<string> = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL", "EPROTONOSUPPORT"]);
+
+async function bindSocket(host: string | undefined, port: number): Promise<Socket> {
+  if (host !== undefined) {
+    const { address, family } = await lookup(host);
+    return openSocket(family === 6 ? "udp6" : "udp4", address, port);
+  }
+  try {
+    return await openSocket("udp6", "::", port);
+  } catch (error) {
+    if (!NO_IPV6.has(systemCode(error) ?? "")) throw error;
+    return openSocket("udp4", "0.0.0.0", port);
+  }
+}
+
+function openSocket(type: "udp4" | "udp6", address: string | undefined, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket({ type, lookup: literalOnly });
+    socket.once("error", (error) => {
+      reject(error);
+      socket.close();
+    });
+    socket.bind({ port, ...(address !== undefined && { address }) }, () => {
+      socket.removeAllListeners("error");
+      growReceiveBuffer(socket);
+      resolve(socket);
+    });
+  });
+}
+
+/** Every address that reaches a socket is an IP address: without this, each send would go through the resolver's queue. */
+function literalOnly(
+  host: string,
+  _options: unknown,
+  callback: (error: null, address: string, family: number) => void,
+): void {
+  callback(null, host, isIP(host));
+}
+
+function growReceiveBuffer(socket: Socket): void {
+  for (const bytes of RECEIVE_BUFFER_BYTES) {
+    try {
+      socket.setRecvBufferSize(bytes);
+      return;
+    } catch {
+      // Some systems refuse what Linux clamps: the next smaller size, or the system's own, will do.
+    }
+  }
+}
+
+/**
+ * The first address in the system's order (RFC 6724), which knows this host's routes. On loopback both families look reachable,
+ * and UDP cannot tell in time that nobody listens on one: there IPv4 goes first, which every server in the field binds.
+ */
+async function lookup(host: string): Promise<LookupAddress> {
+  const found = await dns.lookup(host, { all: true, verbatim: true });
+  const first = found[0];
+  if (first === undefined) throw new Error(`no address for ${host}`);
+  if (first.address !== "::1") return first;
+  return found.find((candidate) => candidate.family === 4) ?? first;
+}
+
+/** An address as the kernel spells it, without its zone: systems name that by number or by interface. */
+function canonicalHost(host: string): string {
+  const bare = host.replace(/%.*$/, "");
+  return plainHost(isIPv6(bare) ? new SocketAddress({ address: bare, family: "ipv6" }).address : bare);
+}
