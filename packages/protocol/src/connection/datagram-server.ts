@@ -39,7 +39,7 @@ export class DatagramServer extends DatagramConnection {
   readonly #host: DatagramHost;
   readonly #admission: Admission;
   readonly #proofs: ProofBudget = new ProofBudget();
-  readonly #confirmBy: Instant;
+  readonly #confirmMs: number;
   readonly #challenge: Uint8Array;
   /** What the UTACK of the last HELLO_ACK acknowledges; sent once the proof is known to be good. */
   #helloAck: Pick<Frame, "type" | "seq"> = { type: FrameType.HELLO_ACK, seq: 2 };
@@ -48,6 +48,8 @@ export class DatagramServer extends DatagramConnection {
   #route: number | undefined;
   #refusal: AuthenticationFailure | undefined;
   #farewell: Farewell | undefined;
+  /** When SESSION_OK must be acknowledged, counted from its first send: the client may have needed all of its own deadline. */
+  #confirmBy: Instant | undefined;
   #confirmed = false;
   #proven = false;
 
@@ -55,7 +57,7 @@ export class DatagramServer extends DatagramConnection {
     super("server", config, options, now);
     this.#host = host;
     this.clientPublicKey = hello.publicKey;
-    this.#confirmBy = addMs(now, config.timing.handshakeTimeoutMs);
+    this.#confirmMs = config.timing.handshakeTimeoutMs;
     this.#admission = new Admission(config.crypto, hello, config.isOwnDevice(hello.deviceId));
     this.emit({ type: "keys-needed", deviceId: hello.deviceId });
     this.#challenge = this.sendPlain(FrameType.CHALLENGE, 0, this.#admission.handshake.challenge(), now);
@@ -107,7 +109,7 @@ export class DatagramServer extends DatagramConnection {
   }
 
   protected override handleHandshakeTimeout(now: Instant): void {
-    if (this.state === "established" && !this.#confirmed && now >= this.#confirmBy) {
+    if (this.#confirmBy !== undefined && !this.#confirmed && now >= this.#confirmBy) {
       return this.finish({ code: "handshake-timeout", awaiting: "SESSION_OK" });
     }
     if (!this.#retransmission?.isDue(now)) return;
@@ -182,6 +184,7 @@ export class DatagramServer extends DatagramConnection {
       return;
     }
     this.#admission.forgetKeys();
+    this.#confirmBy = addMs(now, this.#confirmMs);
     this.establish(verdict.sessionId, verdict.keys);
     this.#route = sessionRoute(verdict.sessionId);
     this.#host.onEstablished(this, this.#route);
