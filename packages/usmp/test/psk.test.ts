@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import { Secret, UsageError } from "@usmp/protocol";
 import { describe, expect, test } from "vitest";
-import { admitPsk, checkKeyStrength, estimateKeyBits, looksLikeHex, type ParsedKey, parseKey, type StrengthPolicy } from "../src/psk.ts";
+import {
+  admitPsk,
+  checkKeyStrength,
+  estimateKeyBits,
+  looksLikeHex,
+  type ParsedKey,
+  parseKey,
+  type StrengthPolicy,
+} from "../src/psk.ts";
 
 const STRONG_TEST_KEY_HEX = "4f00c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17bca60d36bb2be2a6";
 const DEVELOPMENT_KEY = "usmp-dev-psk-change-me-before-prod";
@@ -139,7 +147,9 @@ describe("strength", () => {
   });
 
   test("text written as hex is judged as text", async () => {
-    expect(await weakness(parse(`hex:${hexOf(bytes("a text that is long, but guessable"))}`), guessable)).toContain("can be guessed");
+    expect(await weakness(parse(`hex:${hexOf(bytes("a text that is long, but guessable"))}`), guessable)).toContain(
+      "can be guessed",
+    );
   });
 
   test("under 16 bytes is refused whatever is allowed", async () => {
@@ -166,7 +176,10 @@ describe("strength", () => {
     ["one byte 32 times", "ab".repeat(32)],
     ["zeros", "00".repeat(32)],
     ["a count", Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => i)).toString("hex")],
-    ["a count downwards in steps of 17", Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => 255 - 17 * i)).toString("hex")],
+    [
+      "a count downwards in steps of 17",
+      Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => 255 - 17 * i)).toString("hex"),
+    ],
     ["deadbeef over and over", "deadbeef".repeat(8)],
     ["a strong twelve bytes over and over", STRONG_TEST_KEY_HEX.slice(0, 24).repeat(3)],
     ["eight random bytes behind zeros", "00".repeat(24) + STRONG_TEST_KEY_HEX.slice(0, 16)],

@@ -1,0 +1,133 @@
+import { Command } from "commander";
+import { ListenError, type ListenOptions, listen, type Refusal, type Secret, type Server, type Session } from "usmp";
+import type { Environment, ExitCode, OutputStream } from "../environment.ts";
+import { closedEvent, messageEvent, refusedEvent, sessionEvent } from "../events.ts";
+import { CommandError } from "../failure.ts";
+import { type KeyOptions, loadKey } from "../key-source.ts";
+import { addJsonOption, addKeyOptions, addListenOptions, type ListenSelection } from "../options.ts";
+import type { Reporter } from "../reporter.ts";
+import type { CommandContext } from "./context.ts";
+
+export interface ServeOptions extends ListenSelection {
+  readonly echo?: boolean;
+}
+
+export function serveCommand({ environment, perform }: CommandContext): Command {
+  const command = addKeyOptions(addListenOptions(new Command("serve")))
+    .description("listen for devices and print their sessions and messages")
+    .option("--echo", "send each message back");
+  return addJsonOption(command)
+    .option("--quiet", "print errors only")
+    .addHelpText("after", HELP)
+    .action((options: ServeOptions & KeyOptions) =>
+      perform(options, async (reporter) => {
+        const { psk, event } = await loadKey(options, environment);
+        await reporter.event({ ...event, admits: "any device id" });
+        return serveWithKey(psk, options, environment, reporter);
+      }),
+    );
+}
+
+const DEFAULT_PORT = 9000;
+
+/** Serves until the program is asked to end; then every session gets its BYE. Wipes `psk`. */
+export async function serveWithKey(
+  psk: Secret,
+  options: ServeOptions & { readonly dev?: boolean },
+  environment: Environment,
+  reporter: Reporter,
+  onListening: (server: Server) => Promise<void> = async () => {},
+): Promise<ExitCode> {
+  const attended = new Set<Promise<void>>();
+  const refusals = new RefusalLog(environment.stdout, reporter);
+  try {
+    await using server = await open({
+      ...listenAddresses(options),
+      psk,
+      development: options.dev,
+      onSession: (session) => {
+        const work = attend(session, options.echo ?? false, reporter);
+        attended.add(work);
+        void work.finally(() => attended.delete(work));
+      },
+      onRefused: (refusal) => refusals.add(refusal),
+    });
+    for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
+    await onListening(server);
+    await aborted(environment.signal);
+    await server.close();
+    await Promise.all(attended);
+    return 0;
+  } finally {
+    psk.wipe();
+  }
+}
+
+async function open(options: ListenOptions): Promise<Server> {
+  try {
+    return await listen(options);
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    const flags = [options.tcp && "--tcp HOST:PORT", options.udp && "--udp HOST:PORT"].filter(Boolean).join(" and ");
+    throw new CommandError(error.code, `${error.message}; ${flags} chooses where`, 1);
+  }
+}
+
+/**
+ * Prints refused attempts. Unlike devices, strangers cannot be held back: while the reader of our output stalls, theirs are only
+ * counted, and the next one that is printed carries the number.
+ */
+class RefusalLog {
+  readonly #output: OutputStream;
+  readonly #reporter: Reporter;
+  #omitted = 0;
+
+  constructor(output: OutputStream, reporter: Reporter) {
+    this.#output = output;
+    this.#reporter = reporter;
+  }
+
+  add(refusal: Refusal): void {
+    if (this.#output.writableNeedDrain) {
+      this.#omitted++;
+      return;
+    }
+    void this.#reporter.event(refusedEvent(refusal, this.#omitted));
+    this.#omitted = 0;
+  }
+}
+
+function listenAddresses({ tcp, udp }: ListenSelection): Pick<ListenSelection, "tcp" | "udp"> {
+  return tcp === undefined && udp === undefined
+    ? { tcp: { host: undefined, port: DEFAULT_PORT }, udp: { host: undefined, port: DEFAULT_PORT } }
+    : { ...(tcp === undefined ? {} : { tcp }), ...(udp === undefined ? {} : { udp }) };
+}
+
+/** Each line is written before the next message is taken, so a reader of ours that stalls holds the device back. */
+async function attend(session: Session, echo: boolean, reporter: Reporter): Promise<void> {
+  await reporter.event(sessionEvent(session));
+  for await (const message of session) {
+    await reporter.event(messageEvent(session, message));
+    // What cannot be sent back any more is told by the reason of the end, which follows.
+    if (echo) await session.send(message).catch(() => undefined);
+  }
+  await reporter.event(closedEvent(session, await session.closed));
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+const HELP = `
+A key is 64 hex digits or hex:… (bytes), or text (text:… forces it). It admits any device id.
+Without --tcp and --udp: both, port 9000, all interfaces.
+
+Examples:
+  $ usmp keygen > key.txt && usmp serve --psk-file key.txt
+  $ usmp serve --psk-file key.txt --tcp 127.0.0.1:9000        TCP alone, this host alone
+  $ usmp serve --psk-file key.txt --echo                      a peer to try a device against
+  $ usmp serve --psk-file key.txt --json | jq -r 'select(.event == "message").text'
+  $ pass show usmp | usmp serve --psk -                       the key from a password store`;

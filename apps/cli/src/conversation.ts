@@ -1,0 +1,108 @@
+import type { Session } from "usmp";
+import type { OutputStream } from "./environment.ts";
+import { messageEvent, pongEvent, rekeyedEvent, sentEvent, statsEvent } from "./events.ts";
+import { failureOf } from "./failure.ts";
+import { LINE_HELP, type LineCommand, readLine } from "./line-command.ts";
+import { display } from "./printable.ts";
+import type { Reporter } from "./reporter.ts";
+
+export interface LineSource {
+  next(): Promise<Uint8Array | undefined>;
+}
+
+export interface ConversationOptions {
+  readonly json?: boolean | undefined;
+  readonly echo?: boolean | undefined;
+  readonly raw?: boolean | undefined;
+}
+
+/** Both halves of `usmp connect`: lines to messages and commands, and messages to lines. */
+export class Conversation {
+  /** Lines that could not be done as asked. */
+  failures = 0;
+  byeAsked = false;
+  readonly #session: Session;
+  readonly #options: ConversationOptions;
+  readonly #reporter: Reporter;
+  readonly #lines: LineSource;
+  /** For what is no message. */
+  readonly #beside: OutputStream;
+  /** Undefined when no person is at the other end of our output. */
+  readonly #terminal: { refresh(): void } | undefined;
+
+  constructor(
+    session: Session,
+    options: ConversationOptions,
+    reporter: Reporter,
+    lines: LineSource,
+    beside: OutputStream,
+    terminal: { refresh(): void } | undefined,
+  ) {
+    this.#session = session;
+    this.#options = options;
+    this.#reporter = reporter;
+    this.#lines = lines;
+    this.#beside = beside;
+    this.#terminal = terminal;
+  }
+
+  /** Until the lines or the session end, or /bye. Each line waits for the one before: on UDP for its acknowledgement. */
+  async readLines(): Promise<void> {
+    while (!this.byeAsked) {
+      const line = await this.#lines.next();
+      if (line === undefined || !this.#session.open) return;
+      try {
+        await this.#handleLine(line);
+      } catch (error) {
+        this.failures++;
+        // The end of the session is told once, with its reason.
+        if (!this.#session.open) return;
+        await this.#reporter.error(failureOf(error));
+      }
+      this.#terminal?.refresh();
+    }
+  }
+
+  /** Until the session ends. */
+  async receiveAll(): Promise<void> {
+    for await (const message of this.#session) {
+      if (this.#options.json) await this.#reporter.event(messageEvent(this.#session, message));
+      else await this.#reporter.line(this.#terminal ? `< ${display(message)}` : display(message));
+      // What cannot be sent back any more is told by the reason of the end.
+      if (this.#options.echo) await this.#session.send(message).catch(() => undefined);
+      this.#terminal?.refresh();
+    }
+  }
+
+  async #handleLine(line: Uint8Array): Promise<void> {
+    const meaning = readLine(line, this.#options.raw ?? false);
+    switch (meaning.do) {
+      case "send":
+        await this.#session.send(meaning.message);
+        if (this.#options.json) await this.#reporter.event(sentEvent(this.#session, meaning.message.length));
+        break;
+      case "refuse":
+        this.failures++;
+        await this.#reporter.error({ code: "unknown-command", message: meaning.problem, exitCode: 1 });
+        break;
+      case "run":
+        await this.#run(meaning.command);
+    }
+  }
+
+  async #run(command: LineCommand): Promise<void> {
+    switch (command) {
+      case "ping":
+        return this.#reporter.event(pongEvent(this.#session, await this.#session.ping()), this.#beside);
+      case "rekey":
+        await this.#session.rekey();
+        return this.#reporter.event(rekeyedEvent(this.#session), this.#beside);
+      case "stats":
+        return this.#reporter.event(statsEvent(this.#session), this.#beside);
+      case "help":
+        return this.#reporter.line(LINE_HELP, this.#beside);
+      case "bye":
+        this.byeAsked = true;
+    }
+  }
+}

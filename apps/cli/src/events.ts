@@ -1,0 +1,184 @@
+import type { CloseReason } from "@usmp/protocol";
+import type { Peer, Refusal, Session, TransportName } from "usmp";
+import { describeReason, formatAddress } from "usmp";
+import { asText } from "./printable.ts";
+
+/**
+ * What commands report: one object a line under --json, one line of text without it. Names and meanings are stable; docs/cli.md
+ * lists them and a test holds both together.
+ */
+export type CliEvent =
+  | KeyEvent
+  | KeyFileEvent
+  | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
+  | ConnectingEvent
+  | ({ readonly event: "session" } & SessionIdentity & { readonly peer: string; readonly transport: TransportName })
+  | ({ readonly event: "message" } & SessionIdentity & MessageContent)
+  | ({ readonly event: "sent" } & SessionIdentity & { readonly bytes: number })
+  | ({ readonly event: "pong" } & SessionIdentity & { readonly roundTripMs: number })
+  | ({ readonly event: "rekeyed" } & SessionIdentity & { readonly epoch: number })
+  | ({ readonly event: "stats" } & SessionIdentity & StatisticsContent)
+  | ({ readonly event: "closed" } & SessionIdentity & ReasonContent)
+  | RefusedEvent
+  | ErrorEvent;
+
+export interface KeyEvent {
+  readonly event: "key";
+  readonly form: "hex" | "text";
+  readonly bytes: number;
+  /** The option or variable that named the key. */
+  readonly source: string;
+  /** serve: which device ids this key lets in. */
+  readonly admits?: "any device id";
+  readonly note?: string;
+}
+
+/** connect and send: where to, and as whom. */
+export interface ConnectingEvent {
+  readonly event: "connecting";
+  readonly transport: TransportName;
+  readonly host: string;
+  readonly port: number;
+  readonly device: string;
+  /** True when --device-id was not given. */
+  readonly randomDevice: boolean;
+}
+
+/** start: the file that holds the key. */
+export interface KeyFileEvent {
+  readonly event: "keyfile";
+  readonly path: string;
+  /** True on the first run, which made it. */
+  readonly created: boolean;
+  /** Only with --show-key. */
+  readonly key?: string;
+}
+
+export interface RefusedEvent {
+  readonly event: "refused";
+  readonly peer: string;
+  readonly transport: TransportName;
+  /** As claimed, not proven; null when no HELLO came. */
+  readonly device: string | null;
+  /** The close reason's code, or its cause where it has one. */
+  readonly cause: string;
+  readonly description: string;
+  /** How many refusals were not printed before this one, because nobody took our output. */
+  readonly omitted?: number;
+}
+
+export interface ErrorEvent {
+  readonly event: "error";
+  readonly code: string;
+  readonly message: string;
+}
+
+interface SessionIdentity {
+  readonly device: string;
+  readonly session: string;
+}
+
+interface MessageContent {
+  /** Base64. */
+  readonly data: string;
+  /** Only when the bytes are UTF-8 text without control characters other than tabs and line ends. */
+  readonly text?: string;
+}
+
+interface ReasonContent {
+  readonly reason: CloseReason["code"];
+  readonly description: string;
+}
+
+interface StatisticsContent {
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  readonly framesSent: number;
+  readonly framesReceived: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly retransmissions: number;
+  readonly epoch: number;
+  /** Null before the first sample. */
+  readonly roundTripMs: number | null;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+export function sessionEvent(session: Session): CliEvent {
+  return { event: "session", ...identity(session), peer: peerText(session.peer), transport: session.transport };
+}
+
+export function messageEvent(session: Session, message: Uint8Array): CliEvent {
+  const text = asText(message);
+  const data = Buffer.from(message.buffer, message.byteOffset, message.length).toString("base64");
+  return { event: "message", ...identity(session), data, ...(text === undefined ? {} : { text }) };
+}
+
+export function sentEvent(session: Session, bytes: number): CliEvent {
+  return { event: "sent", ...identity(session), bytes };
+}
+
+export function pongEvent(session: Session, roundTripMs: number): CliEvent {
+  return { event: "pong", ...identity(session), roundTripMs: microseconds(roundTripMs) };
+}
+
+export function rekeyedEvent(session: Session): CliEvent {
+  return { event: "rekeyed", ...identity(session), epoch: session.statistics.epoch };
+}
+
+export function statsEvent(session: Session): CliEvent {
+  const {
+    messagesSent,
+    messagesReceived,
+    framesSent,
+    framesReceived,
+    bytesSent,
+    bytesReceived,
+    retransmissions,
+    epoch,
+  } = session.statistics;
+  const { roundTripMs, dropped } = session.statistics;
+  return {
+    event: "stats",
+    ...identity(session),
+    messagesSent,
+    messagesReceived,
+    framesSent,
+    framesReceived,
+    bytesSent,
+    bytesReceived,
+    retransmissions,
+    epoch,
+    roundTripMs: roundTripMs === undefined ? null : microseconds(roundTripMs),
+    dropped,
+  };
+}
+
+export function closedEvent(session: Session, reason: CloseReason): CliEvent {
+  return { event: "closed", ...identity(session), reason: reason.code, description: describeReason(reason) };
+}
+
+export function refusedEvent({ peer, claimedDeviceId, reason }: Refusal, omitted = 0): RefusedEvent {
+  return {
+    event: "refused",
+    peer: peerText(peer),
+    transport: peer.transport,
+    device: claimedDeviceId ?? null,
+    cause: "cause" in reason ? reason.cause : reason.code,
+    description: reason.code === "lookup-failed" ? reason.message : describeReason(reason),
+    ...(omitted === 0 ? {} : { omitted }),
+  };
+}
+
+function identity(session: Session): SessionIdentity {
+  return { device: session.deviceId, session: session.sessionId };
+}
+
+function peerText(peer: Peer): string {
+  return formatAddress(peer);
+}
+
+/** Clocks give more digits than they know. */
+function microseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}

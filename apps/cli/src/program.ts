@@ -1,0 +1,81 @@
+import { Command, CommanderError } from "commander";
+import { connectCommand } from "./commands/connect.ts";
+import type { CommandContext } from "./commands/context.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { keygenCommand } from "./commands/keygen.ts";
+import { sendCommand } from "./commands/send.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { startCommand } from "./commands/start.ts";
+import type { Environment, ExitCode } from "./environment.ts";
+import { failureOf } from "./failure.ts";
+import { Reporter } from "./reporter.ts";
+import { packageVersion } from "./version.ts";
+
+/** Runs the program with the words behind its name. Everything that goes wrong is reported here; nothing is thrown. */
+export async function run(words: readonly string[], environment: Environment): Promise<ExitCode> {
+  let exitCode: ExitCode = 0;
+  const program = createProgram({
+    environment,
+    async perform(options, work) {
+      const reporter = new Reporter(environment, options);
+      try {
+        exitCode = await work(reporter);
+      } catch (error) {
+        const failure = failureOf(error);
+        exitCode = failure.exitCode;
+        await reporter.error(failure);
+      }
+    },
+  });
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // commander has printed what it throws; it ends help and --version that way too, with exit code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const failure = failureOf(error);
+    await new Reporter(environment, {}).error(failure);
+    return failure.exitCode;
+  }
+}
+
+/** The whole command line: its definition is what help prints and what docs/cli.md is held to. */
+export function createProgram(context: CommandContext): Command {
+  const { stdout, stderr } = context.environment;
+  const program = new Command("usmp")
+    .description("USMP version 2: encrypted sessions with devices that share a key with you, over TCP and UDP")
+    .version(packageVersion(), "--version", "print the version")
+    .helpOption("--help", "print help")
+    .helpCommand(false)
+    .addHelpText("after", HELP);
+  const commands = [
+    keygenCommand(context),
+    serveCommand(context),
+    connectCommand(context),
+    sendCommand(context),
+    inspectCommand(context),
+  ];
+  for (const command of commands) program.addCommand(command);
+  program.addCommand(startCommand(context), { hidden: true });
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .helpOption("--help", "print help with examples")
+      .showHelpAfterError(`(usmp ${command === program ? "" : `${command.name()} `}--help explains)`)
+      .configureOutput({
+        writeOut: (text) => stdout.write(text),
+        writeErr: (text) => stderr.write(text),
+        getOutHelpWidth: () => stdout.columns ?? 100,
+        getErrHelpWidth: () => stderr.columns ?? 100,
+      });
+  }
+  return program;
+}
+
+const HELP = `
+Try it in two terminals:
+  $ usmp keygen > key.txt
+  $ usmp serve --psk-file key.txt --echo
+  $ usmp connect localhost:9000 --psk-file key.txt
+
+usmp COMMAND --help shows examples of each command. Exit codes: 0 done, 1 failed, 2 asked for in a wrong way.`;

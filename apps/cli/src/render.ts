@@ -1,0 +1,88 @@
+import { styleText } from "node:util";
+import { formatAddress } from "usmp";
+import type { OutputStream } from "./environment.ts";
+import type { CliEvent, KeyEvent } from "./events.ts";
+import { display, escapeUnprintable } from "./printable.ts";
+
+/** An event in one line for people. Colours follow the stream (a terminal or not) and NO_COLOR. */
+export function renderEvent(event: CliEvent, stream: OutputStream): string {
+  const label = styleText(LABEL_STYLE[event.event], event.event.padEnd(LABEL_WIDTH), { stream });
+  return `${label} ${escapeUnprintable(describe(event))}`;
+}
+
+/** What a key is, without saying what it is. */
+function describeKey({ form, bytes, source, admits, note }: KeyEvent): string {
+  const written = form === "hex" ? `${bytes} bytes, written as hex digits` : `${bytes} bytes of text`;
+  return [
+    `${written} (${source})`,
+    ...(admits === undefined ? [] : [`this key admits ${admits}`]),
+    ...(note === undefined ? [] : [note]),
+  ].join("; ");
+}
+
+const LABEL_WIDTH = 10;
+/** Enough of a session id to tell a device's sessions apart. */
+const SHORT_SESSION = 8;
+
+const LABEL_STYLE = {
+  key: "cyan",
+  keyfile: "cyan",
+  listening: "cyan",
+  connecting: "cyan",
+  session: "green",
+  message: "bold",
+  sent: "gray",
+  pong: "gray",
+  rekeyed: "gray",
+  stats: "gray",
+  closed: "yellow",
+  refused: "red",
+  error: "red",
+} as const;
+
+function describe(event: CliEvent): string {
+  switch (event.event) {
+    case "key":
+      return describeKey(event);
+    case "keyfile":
+      return `${event.path}${event.created ? " (new)" : ""}${event.key === undefined ? "" : ` ${event.key}`}`;
+    case "listening":
+      return `${event.transport} ${formatAddress(event)}`;
+    case "connecting":
+      return `${event.transport} ${formatAddress(event)} as ${event.device}${event.randomDevice ? " (random)" : ""}`;
+    case "session":
+      return `${event.device} ${event.session} ${event.transport} ${event.peer}`;
+    case "message":
+      return `${who(event)} ${display(Buffer.from(event.data, "base64"))}`;
+    case "sent":
+      return `${who(event)} ${event.bytes} bytes`;
+    case "pong":
+      return `${who(event)} ${event.roundTripMs} ms`;
+    case "rekeyed":
+      return `${who(event)} epoch ${event.epoch}`;
+    case "stats":
+      return `${who(event)} ${describeStatistics(event)}`;
+    case "closed":
+      return `${who(event)} ${event.reason}: ${event.description}`;
+    case "refused":
+      return `${event.device ?? "no device id"} ${event.transport} ${event.peer} ${event.cause}: ${event.description}${event.omitted === undefined ? "" : ` (and ${event.omitted} not printed before)`}`;
+    case "error":
+      return `${event.code}: ${event.message}`;
+  }
+}
+
+function describeStatistics(stats: CliEvent & { event: "stats" }): string {
+  const dropped = Object.entries(stats.dropped).map(([cause, count]) => `${count} ${cause}`);
+  return [
+    `sent ${stats.messagesSent} messages, ${stats.framesSent} frames, ${stats.bytesSent} bytes`,
+    `received ${stats.messagesReceived} messages, ${stats.framesReceived} frames, ${stats.bytesReceived} bytes`,
+    `retransmissions ${stats.retransmissions}`,
+    `epoch ${stats.epoch}`,
+    `round trip ${stats.roundTripMs === null ? "not measured" : `${stats.roundTripMs} ms`}`,
+    `dropped ${dropped.length === 0 ? "none" : dropped.join(", ")}`,
+  ].join("; ");
+}
+
+function who({ device, session }: { readonly device: string; readonly session: string }): string {
+  return `${device} ${session.slice(0, SHORT_SESSION)}`;
+}

@@ -1,0 +1,171 @@
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nodeCrypto } from "@usmp/crypto";
+import { FrameType, Secret, sealedLength, sealFrame } from "@usmp/protocol";
+import type { Command } from "commander";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { COMMAND_ERROR_CODES } from "../src/failure.ts";
+import { LINE_COMMANDS } from "../src/line-command.ts";
+import { createProgram, run } from "../src/program.ts";
+import { begin, client, freeAddress, OTHER_TEST_KEY, serve, TEST_KEY } from "./commands/running.ts";
+import { framesOf, type RecordedSession, sessions } from "./inspect/vectors.ts";
+import { virtualEnvironment } from "./virtual-environment.ts";
+
+const manual = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+const program = createProgram({ environment: virtualEnvironment(), perform: async () => {} });
+const commands: readonly Command[] = [program, ...program.commands];
+
+/** The text under a heading, up to the next one of the same or a higher level. */
+function section(heading: string): string {
+  const level = heading.indexOf(" ");
+  const from = manual.indexOf(`\n${heading}\n`);
+  if (from === -1) return expect.unreachable(`docs/cli.md has no heading ${heading}`);
+  const rest = manual.slice(from + heading.length + 1);
+  const end = rest.search(new RegExp(`\\n#{1,${level}} `));
+  return end === -1 ? rest : rest.slice(0, end);
+}
+
+/** First cells of the tables in a text, when they are code. */
+function rows(text: string): string[] {
+  return [...text.matchAll(/^\| `([^`]+)`( \?)? \|/gm)].map(([, name, optional]) => `${name}${optional ?? ""}`);
+}
+
+describe("options", () => {
+  test.each(commands.map((command) => [command === program ? "usmp" : `usmp ${command.name()}`, command] as const))(
+    "%s has exactly the documented ones",
+    (name, command) => {
+      const text = section(`## ${name}`);
+      const shared = text.includes("(#where-to-connect)") ? rows(section("### Where to connect")) : [];
+      const documented = [...rows(text), ...shared].filter((row) => row.startsWith("--"));
+      const version = command === program ? ["--help"] : [];
+      expect(documented.sort()).toEqual([...command.options.map((option) => option.flags), ...version].sort());
+    },
+  );
+
+  test("no command is documented that does not exist", () => {
+    const headings = [...manual.matchAll(/^## usmp (\w+)$/gm)].map(([, name]) => name);
+    expect(headings.sort()).toEqual(program.commands.map((command) => command.name()).sort());
+  });
+
+  test("the lines of connect that are commands are the documented ones", () => {
+    const documented = rows(section("## usmp connect")).filter((row) => row.startsWith("/"));
+    expect(documented.sort()).toEqual([...LINE_COMMANDS.map((command) => `/${command}`), "//x"].sort());
+  });
+});
+
+describe("JSON events", () => {
+  /** Objects that the program printed, by event. */
+  const samples = new Map<string, Record<string, unknown>[]>();
+  let folder: string;
+
+  const collect = (objects: readonly Record<string, unknown>[]): void => {
+    for (const object of objects) {
+      const name = String(object["event"]);
+      samples.set(name, [...(samples.get(name) ?? []), object]);
+    }
+  };
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "usmp-docs-"));
+    await collectSamples(collect, folder);
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  const documented = [...section("## JSON events").matchAll(/^### (\w+)$/gm)].map(([, name]) => name as string);
+
+  test("every documented event was seen, and every event that was seen is documented", () => {
+    expect([...samples.keys()].sort()).toEqual([...documented].sort());
+  });
+
+  test.each(documented)("%s has exactly the documented fields", (name) => {
+    const fields = rows(section(`### ${name}`)).filter((row) => !COMMAND_ERROR_CODES.some((code) => code === row));
+    const required = fields.filter((field) => !field.endsWith("?"));
+    const optional = fields.filter((field) => field.endsWith("?")).map((field) => field.slice(0, -2));
+    const objects = samples.get(name) ?? [];
+    for (const object of objects) {
+      const keys = Object.keys(object).filter((key) => key !== "time" && key !== "event");
+      expect(keys.filter((key) => !optional.includes(key)).sort()).toEqual([...required].sort());
+      expect(object["time"]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    }
+    // "omitted" takes a stalled reader: serve.test.ts shows it.
+    const seen = new Set(objects.flatMap((object) => Object.keys(object)));
+    expect(optional.filter((field) => !seen.has(field))).toEqual(name === "refused" ? ["omitted"] : []);
+  });
+
+  test("the command line's own error codes are the documented ones", () => {
+    const documentedCodes = rows(section("### error")).filter((row) => row !== "code" && row !== "message");
+    expect(documentedCodes.sort()).toEqual([...COMMAND_ERROR_CODES].sort());
+  });
+
+  test("lists inside a frame have exactly the documented members", () => {
+    const text = section("### frame");
+    const members = (list: string): string[] =>
+      [
+        ...(new RegExp(`^\\| \`${list}\` \\| (.*) \\|$`, "m").exec(text)?.[1] ?? "")
+          .replaceAll(/\(.*?\)/g, "")
+          .matchAll(/`(\w+)`/g),
+      ].map(([, name]) => name as string);
+    const [frame] = samples.get("frame") as [{ fields: object[]; checks: object[] }];
+    expect(Object.keys(frame.fields[0] as object)).toEqual(members("fields"));
+    expect(Object.keys(frame.checks[0] as object)).toEqual(members("checks"));
+  });
+});
+
+/** Runs every command so that each event and optional field appears. */
+async function collectSamples(
+  collect: (objects: readonly Record<string, unknown>[]) => void,
+  folder: string,
+): Promise<void> {
+  const server = await serve("--echo");
+  collect((await client(["connect", server.tcp, "--json"], "text\n\u0000\n/ping\n/rekey\n/stats\n")).objects);
+  collect((await client(["send", server.udp, "text", "--udp", "--wait", "1", "--json"])).objects);
+  await client(["send", server.tcp, "x"], "", OTHER_TEST_KEY);
+  await server.environment.stdout.line((line) => line.includes('"refused"'));
+  server.environment.stop();
+  await server.done;
+  collect(server.environment.stdout.objects);
+
+  const failing = begin(["send", await freeAddress(), "x", "--json", "--allow-weak", "--psk", TEST_KEY.slice(32)]);
+  await failing.done;
+  collect([...failing.environment.stdout.objects, ...failing.environment.stderr.objects]);
+
+  const started = begin(["start", "--data", folder, "--show-key", "--tcp", "127.0.0.1:0", "--json"]);
+  await started.environment.stdout.line((line) => line.includes('"listening"'));
+  started.environment.stop();
+  await started.done;
+  collect(started.environment.stdout.objects);
+
+  const [session] = sessions as readonly [RecordedSession];
+  const recording = framesOf(session).map(({ frame }) => frame);
+  const keys = session.key_c2s + session.key_s2c;
+  collect(await own(["inspect", recording.join(""), "--key", keys, "--json"]));
+  collect(await own(["inspect", fragmentedText(session), "--key", keys, "--json"]));
+  collect(await own(["keygen", "--json"]));
+}
+
+async function own(words: string[]): Promise<Record<string, unknown>[]> {
+  const environment = virtualEnvironment();
+  await run(words, environment);
+  return environment.stdout.objects;
+}
+
+/** A text message in two frames, in hex: the recorded messages of that length are no text. */
+function fragmentedText(session: RecordedSession): string {
+  const secret = (digits: string): Secret => new Secret(Buffer.from(digits, "hex"));
+  const sessionId = Buffer.from(session.session_id, "hex");
+  const { transmit } = nodeCrypto.importTrafficKeys(
+    "client",
+    secret(session.key_c2s),
+    secret(session.key_s2c),
+    sessionId,
+  );
+  const parts = [FrameType.DATA_FRAG, FrameType.DATA].map((type, seq) => {
+    const text = Buffer.from("text ");
+    const frame = new Uint8Array(sealedLength(text.length));
+    sealFrame(frame, transmit, sessionId, type, seq, text);
+    return Buffer.from(frame).toString("hex");
+  });
+  return parts.join("");
+}
