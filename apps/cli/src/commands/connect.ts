@@ -56,6 +56,7 @@ async function converse(
   );
   const received = conversation.receiveAll();
   await Promise.race([conversation.readLines(), session.closed]);
+  if (terminal === undefined && session.transport === "tcp" && !environment.signal.aborted) await settle(session);
   if (options.echo && !conversation.byeAsked) await session.closed;
   const reason = await session.close();
   await received;
@@ -67,6 +68,22 @@ async function converse(
   const allDone = terminal !== undefined || conversation.failures === 0;
   return orderly && allDone ? 0 : 1;
 }
+
+/**
+ * On TCP `send` means that the kernel has the message. A PONG means more: the peer has taken all that was sent before its PING. What
+ * it answers at once is here with the second. A peer that answers no PING in time, or at all, is left all the same.
+ */
+async function settle(session: Session): Promise<void> {
+  const signal = AbortSignal.timeout(SETTLE_TIMEOUT_MS);
+  try {
+    await session.ping({ signal });
+    await session.ping({ signal });
+  } catch {
+    // The session has ended, which is told with its reason, or the peer is not in the mood to answer.
+  }
+}
+
+const SETTLE_TIMEOUT_MS = 2_000;
 
 function statusOf({ transport, peer, deviceId, statistics, open }: Session): string {
   const { roundTripMs, messagesSent, messagesReceived, epoch } = statistics;
