@@ -133,10 +133,7 @@ class Attempt implements ConnectionOwner {
         signal?.removeEventListener("abort", onAbort);
         if (outcome.type === "closed") reject(connectErrorOf(outcome.reason, this.#where));
         else {
-          const session = new LiveSession(link, outcome, {
-            receiveBufferBytes: this.#receiveBufferBytes,
-            proven: true,
-          });
+          const session = new LiveSession(link, outcome, this.#receiveBufferBytes);
           driver.owner = session;
           resolve(session);
         }

@@ -14,14 +14,14 @@ export function parseDeviceId(deviceId: string | Uint8Array, field = "deviceId")
 
 /** "aa:bb:cc:dd:ee:ff". */
 export function formatDeviceId(deviceId: Uint8Array): string {
-  return Array.from(deviceId, hexByte).join(":");
+  return formatHex(deviceId, ":");
 }
 
-/** Hex digits without separators. */
-export function formatHex(bytes: Uint8Array): string {
-  return Array.from(bytes, hexByte).join("");
+/** Hex digits, two for each byte. */
+export function formatHex(bytes: Uint8Array, separator = ""): string {
+  let text = "";
+  for (const byte of bytes) text += (text === "" ? "" : separator) + HEX_BYTES[byte];
+  return text;
 }
 
-function hexByte(byte: number): string {
-  return byte.toString(16).padStart(2, "0");
-}
+const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

@@ -1,6 +1,6 @@
-export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type { CloseReason, CryptoProvider } from "@usmp/protocol";
 export { Secret, UsageError } from "@usmp/protocol";
+export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type {
   ConnectOptions,
   ListenAddress,

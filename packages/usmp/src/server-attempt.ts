@@ -4,15 +4,14 @@ import { formatDeviceId } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import type { UsableKey } from "./key-policy.ts";
 import type { Candidates, KeyRing } from "./key-ring.ts";
-import { LiveSession, type SessionLink } from "./session.ts";
+import { LiveSession, type SessionHost, type SessionLink } from "./session.ts";
 
 /** What a server does with what becomes of an attempt. */
-export interface Reception {
+export interface Reception extends SessionHost {
   readonly keys: KeyRing;
   readonly receiveBufferBytes: number;
   admit(session: LiveSession): void;
   refuse(refusal: Refusal): void;
-  onMoment(moment: "proven" | "closed", session: LiveSession): void;
 }
 
 /** Owns a server's connection until it is a session or has failed. */
@@ -76,12 +75,7 @@ export class ServerAttempt implements ConnectionOwner {
 
   #onEstablished(event: ConnectionEvent & { readonly type: "established" }): void {
     this.#finish();
-    const { receiveBufferBytes } = this.#reception;
-    const session = new LiveSession(this.#link, event, {
-      receiveBufferBytes,
-      proven: false,
-      onMoment: (moment, which) => this.#reception.onMoment(moment, which),
-    });
+    const session = new LiveSession(this.#link, event, this.#reception.receiveBufferBytes, this.#reception);
     this.#hand(session);
     this.#reception.admit(session);
   }

@@ -4,7 +4,7 @@ import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { SessionClosedError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
-import { deferred, Waiters } from "./waiting.ts";
+import { Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
 
@@ -30,47 +30,48 @@ export interface SessionLink {
   onEvent(event: ConnectionEvent): void;
 }
 
+/** Who is told what becomes of a session. */
+export interface SessionHost {
+  onMoment(moment: "proven" | "closed", session: LiveSession): void;
+}
+
 /** An established session over any transport: see Session in api.ts. */
 export class LiveSession implements Session, ConnectionOwner {
   readonly deviceId: string;
   readonly sessionId: string;
-  readonly closed: Promise<CloseReason>;
-  readonly proven: Promise<boolean>;
   readonly #link: SessionLink;
+  readonly #host: SessionHost | undefined;
   readonly #inbox: Inbox<Uint8Array> = new Inbox();
   readonly #pings: Waiters<number> = new Waiters();
   readonly #rekeys: Waiters<void> = new Waiters();
-  readonly #resolveClosed: (reason: CloseReason) => void;
-  readonly #resolveProven: (proven: boolean) => void;
-  readonly #onMoment: (moment: "proven" | "closed", session: LiveSession) => void;
+  readonly #closed: Outcome<CloseReason> = new Outcome();
+  readonly #proven: Outcome<boolean> = new Outcome();
   readonly #receiveLimit: number;
   #unreadBytes = 0;
   #paused = false;
-  #reason: CloseReason | undefined;
   #roundTripMs: number | undefined;
 
+  /** `host` is the server that the session belongs to; a client's has none, and knows its peer from the start. */
   constructor(
     link: SessionLink,
     established: ConnectionEvent & { readonly type: "established" },
-    options: {
-      readonly receiveBufferBytes: number;
-      /** Clients know their peer from the start. */
-      readonly proven: boolean;
-      readonly onMoment?: (moment: "proven" | "closed", session: LiveSession) => void;
-    },
+    receiveBufferBytes: number,
+    host?: SessionHost,
   ) {
     this.#link = link;
+    this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
     this.sessionId = formatHex(established.sessionId);
-    this.#receiveLimit = options.receiveBufferBytes;
-    this.#onMoment = options.onMoment ?? (() => {});
-    const closed = deferred<CloseReason>();
-    this.closed = closed.promise;
-    this.#resolveClosed = closed.resolve;
-    const proven = deferred<boolean>();
-    this.proven = proven.promise;
-    this.#resolveProven = proven.resolve;
-    if (options.proven) proven.resolve(true);
+    this.#receiveLimit = receiveBufferBytes;
+    if (host === undefined) this.#proven.settle(true);
+  }
+
+  get closed(): Promise<CloseReason> {
+    return this.#closed.promise;
+  }
+
+  get proven(): Promise<boolean> {
+    return this.#proven.promise;
   }
 
   get peer(): Peer {
@@ -82,7 +83,7 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   get open(): boolean {
-    return this.#reason === undefined;
+    return this.#closed.value === undefined;
   }
 
   get statistics(): SessionStatistics {
@@ -103,7 +104,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#reason !== undefined) return Promise.reject(new SessionClosedError(this.#reason));
+    if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
     const bytes = typeof message === "string" ? encoder.encode(message) : message;
     if (bytes.length > constants.MAX_MESSAGE_LENGTH) return Promise.reject(tooLong(bytes.length));
     if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
@@ -144,7 +145,14 @@ export class LiveSession implements Session, ConnectionOwner {
 
   /** Leaving the loop early leaves the session open. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    return { next: () => this.receive().then(toResult) };
+    return { next: () => this.#next() };
+  }
+
+  #next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const message = this.#inbox.poll();
+    if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
+    this.#noteRead(message.length);
+    return Promise.resolve({ done: false, value: message });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -165,8 +173,8 @@ export class LiveSession implements Session, ConnectionOwner {
         this.#rekeys.resolveAll();
         break;
       case "proven":
-        this.#resolveProven(true);
-        this.#onMoment("proven", this);
+        this.#proven.settle(true);
+        this.#host?.onMoment("proven", this);
         break;
       case "closed":
         this.#onClosed(event.reason);
@@ -196,18 +204,17 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onClosed(reason: CloseReason): void {
-    this.#reason = reason;
     this.#pings.rejectAll(() => new SessionClosedError(reason));
     this.#rekeys.rejectAll(() => new SessionClosedError(reason));
+    this.#proven.settle(false);
+    this.#closed.settle(reason);
     this.#inbox.end();
-    this.#resolveProven(false);
-    this.#resolveClosed(reason);
-    this.#onMoment("closed", this);
+    this.#host?.onMoment("closed", this);
   }
 
   #request<T>(waiters: Waiters<T>, signal: AbortSignal | undefined, ask: () => void): Promise<T> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#reason !== undefined) return Promise.reject(new SessionClosedError(this.#reason));
+    if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
     if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
     const answer = waiters.wait(signal);
     ask();

@@ -2,9 +2,9 @@ import { addMs, type StreamConnection } from "@usmp/protocol";
 import type { StreamHandlers, StreamTransport } from "@usmp/transport";
 import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
-import { Waiters } from "./waiting.ts";
+import { Outcome, Waiters } from "./waiting.ts";
 
-/** What may be sealed in one turn of the event loop before its sender has to let others have theirs. */
+/** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
 const TURN_BYTES = 65_536;
 /** How long an ended connection may take to hand its last bytes to the kernel. */
 const LINGER_MS = 1_000;
@@ -12,12 +12,13 @@ const LINGER_MS = 1_000;
 /** Drives a connection over an in-order transport. Frames that become ready in one turn leave in one write. */
 export class StreamDriver extends Driver<StreamConnection> implements StreamHandlers {
   readonly #transport: StreamTransport;
-  readonly #writable: Waiters<void> = new Waiters();
   readonly #released: (() => void) | undefined;
-  #gone: Waiters<void> | undefined;
+  readonly #writable: Waiters<void> = new Waiters();
+  readonly #gone: Outcome<void> = new Outcome();
   #flushScheduled = false;
   #blocked = false;
   #turnBytes = 0;
+  #turnScheduled = false;
   #destroyed = false;
   #cancelLinger: (() => void) | undefined;
 
@@ -43,10 +44,28 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     return this.#writable.wait(undefined);
   }
 
-  /** Notes that an application's message was sealed in this turn. */
+  /** Notes that an application's message was sealed. */
   noteSealed(bytes: number): void {
-    if (this.#turnBytes === 0) setImmediate(this.#onTurn);
     this.#turnBytes += bytes;
+    if (!this.#turnScheduled && this.#turnBytes >= TURN_BYTES) {
+      this.#turnScheduled = true;
+      setImmediate(onTurn, this);
+    }
+  }
+
+  /** For onTurn(): a turn of the event loop has passed. */
+  endTurn(): void {
+    this.#turnScheduled = false;
+    this.#turnBytes = 0;
+    if (this.ready) this.#writable.resolveAll();
+  }
+
+  /** For onFlush(): hands over what has become ready in this turn. */
+  flush(): void {
+    this.#flushScheduled = false;
+    for (let bytes = this.connection.pollTransmit(); bytes !== undefined; bytes = this.connection.pollTransmit()) {
+      if (!this.#transport.write(bytes)) this.#blocked = true;
+    }
   }
 
   pause(): void {
@@ -62,9 +81,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
 
   /** Resolves when the transport is gone: what it had taken has left, or could not. */
   gone(): Promise<void> {
-    if (this.#destroyed) return Promise.resolve();
-    this.#gone ??= new Waiters();
-    return this.#gone.wait(undefined);
+    return this.#gone.promise;
   }
 
   onData(chunk: Uint8Array): void {
@@ -91,18 +108,18 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     this.#blocked = false;
     this.#writable.resolveAll();
     this.#released?.();
-    this.#gone?.resolveAll();
+    this.#gone.settle();
   }
 
   protected override transmit(): void {
     if (this.#flushScheduled || !this.connection.hasTransmit) return;
     this.#flushScheduled = true;
-    process.nextTick(this.#flush);
+    process.nextTick(onFlush, this);
   }
 
   protected override onClosed(orderly: boolean): void {
     if (this.#destroyed) return;
-    this.#flush();
+    this.flush();
     if (orderly) {
       this.#transport.end();
       const lingerEnd = addMs(this.clock.now(), LINGER_MS);
@@ -110,16 +127,13 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     } else this.#transport.destroy();
     this.#writable.resolveAll();
   }
+}
 
-  readonly #flush = (): void => {
-    this.#flushScheduled = false;
-    for (let bytes = this.connection.pollTransmit(); bytes !== undefined; bytes = this.connection.pollTransmit()) {
-      if (!this.#transport.write(bytes)) this.#blocked = true;
-    }
-  };
+// Shared by all drivers, so that none needs closures of its own.
+function onFlush(driver: StreamDriver): void {
+  driver.flush();
+}
 
-  readonly #onTurn = (): void => {
-    this.#turnBytes = 0;
-    if (this.ready) this.#writable.resolveAll();
-  };
+function onTurn(driver: StreamDriver): void {
+  driver.endTurn();
 }

@@ -40,18 +40,41 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** Something that is decided once. Its promise exists only when somebody asks: thousands of idle sessions have one each. */
+export class Outcome<T> {
+  #deferred: Deferred<T> | undefined;
+  #settled: { readonly value: T } | undefined;
+
+  /** The value, once it is decided. */
+  get value(): T | undefined {
+    return this.#settled?.value;
+  }
+
+  get promise(): Promise<T> {
+    if (this.#deferred === undefined) {
+      this.#deferred = deferred<T>();
+      if (this.#settled !== undefined) this.#deferred.resolve(this.#settled.value);
+    }
+    return this.#deferred.promise;
+  }
+
+  /** Decides; later calls change nothing. */
+  settle(value: T): void {
+    if (this.#settled !== undefined) return;
+    this.#settled = { value };
+    this.#deferred?.resolve(value);
+  }
+}
+
 /** Callers that wait for the same event; each may give up alone. */
 export class Waiters<T> {
-  readonly #waiting: Set<Deferred<T>> = new Set();
-
-  get size(): number {
-    return this.#waiting.size;
-  }
+  #waiting: Set<Deferred<T>> | undefined;
 
   wait(signal: AbortSignal | undefined): Promise<T> {
     const waiter = deferred<T>();
+    this.#waiting ??= new Set();
     this.#waiting.add(waiter);
-    return signal === undefined ? waiter.promise : aborted(waiter.promise, signal, () => this.#waiting.delete(waiter));
+    return signal === undefined ? waiter.promise : aborted(waiter.promise, signal, () => this.#waiting?.delete(waiter));
   }
 
   resolveAll(value: T): void {
@@ -63,9 +86,9 @@ export class Waiters<T> {
     for (const { reject } of this.#take()) reject(makeError());
   }
 
-  #take(): Deferred<T>[] {
-    const all = [...this.#waiting];
-    this.#waiting.clear();
+  #take(): Iterable<Deferred<T>> {
+    const all = this.#waiting ?? [];
+    this.#waiting = undefined;
     return all;
   }
 }
