@@ -11,7 +11,7 @@ import {
   type KeyObject,
   randomFillSync,
 } from "node:crypto";
-import { constants, Secret, UsageError } from "@usmp/protocol";
+import { constants, copyBytes, Secret, UsageError } from "@usmp/protocol";
 import { type Primitives, type SymmetricKey, X25519KeyPair } from "./primitives.ts";
 
 /**
@@ -32,7 +32,7 @@ export const nodePrimitives: Primitives = {
     // The public key must come with the pair: exporting it as JWK later can deadlock Node 20, and SPKI costs 66 us more.
     const pair: unknown = generateKeyPairSync("x25519", { publicKeyEncoding: { format: "jwk" } });
     const { privateKey, publicKey } = pair as GeneratedKeyPair;
-    return new NodeKeyPair(privateKey, Uint8Array.from(Buffer.from(publicKey.x, "base64url")));
+    return new NodeKeyPair(privateKey, copyBytes(Buffer.from(publicKey.x, "base64url")));
   },
 
   importX25519(privateKey: Uint8Array): X25519KeyPair {
@@ -43,7 +43,7 @@ export const nodePrimitives: Primitives = {
     try {
       const key = createPrivateKey({ key: Buffer.from(der.buffer), format: "der", type: "pkcs8" });
       const spki = createPublicKey(key).export({ format: "der", type: "spki" });
-      return new NodeKeyPair(key, Uint8Array.from(spki.subarray(-constants.PUBLIC_KEY_LENGTH)));
+      return new NodeKeyPair(key, copyBytes(spki.subarray(-constants.PUBLIC_KEY_LENGTH)));
     } finally {
       der.fill(0);
     }

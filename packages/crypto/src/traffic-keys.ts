@@ -6,24 +6,32 @@ export const TRAFFIC_KEY_LENGTH = 32;
 export const TRAFFIC_KEYS_LENGTH: number = 2 * TRAFFIC_KEY_LENGTH;
 
 /**
- * Both directions of one epoch. The 64 bytes that HKDF gave stay beside the record keys, because the next epoch is derived
- * from them (spec section 5).
+ * Both directions of one epoch. The 64 bytes that HKDF gave stay, because the next epoch is derived from them (spec section 5);
+ * a direction's record key is made from them when its first frame goes through, so that an idle session holds none.
  */
 export class DerivedTrafficKeys implements TrafficKeys {
-  readonly transmit: FrameKey;
-  readonly receive: FrameKey;
   readonly #primitives: Primitives;
   readonly #derived: Secret;
   readonly #transmitIsFirst: boolean;
+  #transmit: FrameKey | undefined;
+  #receive: FrameKey | undefined;
 
   /** Takes `derived` over: 64 bytes, whose first half is this side's transmit key if `transmitIsFirst`, else its receive key. */
   constructor(primitives: Primitives, derived: Secret, transmitIsFirst: boolean) {
     this.#primitives = primitives;
     this.#derived = derived;
     this.#transmitIsFirst = transmitIsFirst;
-    const [first, second] = halves(derived);
-    this.transmit = new FrameKey(primitives.symmetricKey(transmitIsFirst ? first : second));
-    this.receive = new FrameKey(primitives.symmetricKey(transmitIsFirst ? second : first));
+  }
+
+  /** Throws UsageError after wipe(), like `receive`. */
+  get transmit(): FrameKey {
+    this.#transmit ??= this.#recordKey(this.#transmitIsFirst);
+    return this.#transmit;
+  }
+
+  get receive(): FrameKey {
+    this.#receive ??= this.#recordKey(!this.#transmitIsFirst);
+    return this.#receive;
   }
 
   next(initiator: "us" | "peer", salt: Uint8Array, info: Uint8Array): TrafficKeys {
@@ -40,9 +48,14 @@ export class DerivedTrafficKeys implements TrafficKeys {
   }
 
   wipe(): void {
-    this.transmit.wipe();
-    this.receive.wipe();
+    this.#transmit?.wipe();
+    this.#receive?.wipe();
     this.#derived.wipe();
+  }
+
+  #recordKey(isFirst: boolean): FrameKey {
+    const [first, second] = halves(this.#derived);
+    return new FrameKey(this.#primitives.symmetricKey(isFirst ? first : second));
   }
 }
 

@@ -148,7 +148,7 @@ class TcpTransport implements StreamTransport {
   }
 
   end(): void {
-    this.#socket.end();
+    endOnce(this.#socket);
     // Whoever stops reading while bytes are on their way answers them with a reset, and that can take our last bytes along.
     this.#socket.resume();
   }
@@ -169,7 +169,12 @@ function onSocketDrain(this: Socket): void {
 function onSocketEnd(this: Socket): void {
   // The handler's last bytes go first: the socket was made with allowHalfOpen, so nothing ended our side yet.
   ownerOf(this).handlers?.onEnd();
-  this.end();
+  endOnce(this);
+}
+
+/** Node makes an error, with its stack, for every end() after the first, and then drops it. */
+function endOnce(socket: Socket): void {
+  if (!socket.writableEnded) socket.end();
 }
 
 function onSocketError(this: Socket, error: Error): void {
@@ -181,8 +186,10 @@ function onSocketClose(this: Socket): void {
 }
 
 function deliverClose(transport: TcpTransport): void {
-  transport.handlers?.onClose(transport.error);
+  const { handlers, error } = transport;
+  // Node's handle holds the socket until a full collection: what is behind it need not wait for that.
   transport.handlers = undefined;
+  handlers?.onClose(error);
 }
 
 function ownerOf(socket: Socket): TcpTransport {

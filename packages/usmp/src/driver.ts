@@ -9,6 +9,7 @@ export interface ConnectionOwner {
 /** Ends after which nothing more is owed to the peer, or nobody is there to take it. */
 const ABRUPT: ReadonlySet<CloseReason["code"]> = new Set([
   "aborted",
+  "closed-by-peer",
   "replaced",
   "evicted",
   "peer-silent",

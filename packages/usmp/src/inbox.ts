@@ -7,32 +7,39 @@ interface Waiter<T> {
  * the next one.
  */
 export class Inbox<T> {
-  readonly #items: T[] = [];
-  readonly #waiters: Waiter<T>[] = [];
+  /** Of these two at most one is there, and only while it holds something: an idle session has a reader that waits. */
+  #items: T[] | undefined;
+  #waiters: Waiter<T>[] | undefined;
   #ended = false;
 
   /** Items that no reader waited for. */
   get length(): number {
-    return this.#items.length;
+    return this.#items?.length ?? 0;
   }
 
   /** Hands the item to the first reader that waits and answers true, or keeps it. */
   push(item: T): boolean {
-    const waiter = this.#waiters.shift();
-    if (waiter === undefined) this.#items.push(item);
-    else waiter.give(item);
+    const waiter = this.#waiters?.shift();
+    if (this.#waiters?.length === 0) this.#waiters = undefined;
+    if (waiter !== undefined) waiter.give(item);
+    else if (this.#items === undefined) this.#items = [item];
+    else this.#items.push(item);
     return waiter !== undefined;
   }
 
   /** Takes a kept item, if there is one. */
   poll(): T | undefined {
-    return this.#items.shift();
+    const item = this.#items?.shift();
+    if (this.#items?.length === 0) this.#items = undefined;
+    return item;
   }
 
   /** No more items will come: readers get what is there, then undefined. */
   end(): void {
     this.#ended = true;
-    for (const waiter of this.#waiters.splice(0)) waiter.give(undefined);
+    const waiters = this.#waiters ?? [];
+    this.#waiters = undefined;
+    for (const waiter of waiters) waiter.give(undefined);
   }
 
   /** The next item once none is kept, or undefined after the end. Rejects with the signal's reason. */
@@ -40,11 +47,11 @@ export class Inbox<T> {
     if (this.#ended) return NOTHING;
     return new Promise((resolve, reject) => {
       if (signal === undefined) {
-        this.#waiters.push({ give: resolve });
+        this.#add({ give: resolve });
         return;
       }
       const onAbort = (): void => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        this.#waiters = this.#waiters?.filter((other) => other !== waiter);
         reject(signal.reason);
       };
       // The listener goes in the same moment as the item comes: an abort after that must not take the item along.
@@ -55,8 +62,13 @@ export class Inbox<T> {
         },
       };
       signal.addEventListener("abort", onAbort, { once: true });
-      this.#waiters.push(waiter);
+      this.#add(waiter);
     });
+  }
+
+  #add(waiter: Waiter<T>): void {
+    if (this.#waiters === undefined) this.#waiters = [waiter];
+    else this.#waiters.push(waiter);
   }
 }
 

@@ -29,7 +29,8 @@ export abstract class Connection {
   protected lastReceivedAt: Instant;
   readonly #timing: Timing;
   readonly #startedAt: Instant;
-  readonly #events: ConnectionEvent[] = [];
+  /** Absent while none waits: an idle connection holds nothing for them. */
+  #events: ConnectionEvent[] | undefined;
   #state: ConnectionState = "handshaking";
   #pingWanted = false;
   #rekeyWanted = false;
@@ -57,7 +58,9 @@ export abstract class Connection {
   abstract get roundTripMs(): number | undefined;
 
   pollEvent(): ConnectionEvent | undefined {
-    return this.#events.shift();
+    const event = this.#events?.shift();
+    if (this.#events?.length === 0) this.#events = undefined;
+    return event;
   }
 
   /** When handleTimeout() is due; undefined when nothing ever will be. */
@@ -80,8 +83,10 @@ export abstract class Connection {
       this.finish({ code: "handshake-timeout", awaiting: this.awaiting });
     }
     if (this.#state === "established" && !this.receivingPaused) {
-      const silentMs = now - this.lastReceivedAt;
-      if (silentMs >= this.#timing.idleTimeoutMs) this.finish({ code: "peer-silent", silentMs });
+      // Compared as pollTimeout() computes it: a difference can round to less than the timeout at that very moment.
+      if (now >= addMs(this.lastReceivedAt, this.#timing.idleTimeoutMs)) {
+        this.finish({ code: "peer-silent", silentMs: now - this.lastReceivedAt });
+      }
     }
     if (this.#state === "established" && now >= this.#keepaliveAt()) this.#sendPing(now);
     this.advance(now);
@@ -136,7 +141,7 @@ export abstract class Connection {
       this.sendRekey(now);
     }
     // A PING makes a silent peer show that it follows our last REKEY, so that the next one may begin.
-    if (this.#rekeyWanted && !this.settled) this.#pingWanted = true;
+    if (this.#rekeyWanted && !this.settled && !this.control.pingUnderWay) this.#pingWanted = true;
     if (this.#pingDue(now) && this.canPing) this.#sendPing(now);
   }
 
@@ -158,7 +163,8 @@ export abstract class Connection {
   }
 
   protected emit(event: ConnectionEvent): void {
-    this.#events.push(event);
+    if (this.#events === undefined) this.#events = [event];
+    else this.#events.push(event);
   }
 
   protected enter(state: "established" | "closing"): void {

@@ -74,10 +74,11 @@ export class DatagramClient extends DatagramConnection {
   }
 
   /** A client's peer proved itself with SESSION_OK. */
-  protected override onProven(): void {}
+  protected override onAuthentic(): void {}
 
   /** A client stays with the address that it connected to; its driver takes datagrams from nowhere else. */
   protected override onNewest(): void {}
+  protected override onNewestDeclined(): void {}
 
   /** A client's socket is gone with the session. */
   protected override onBye(): void {}

@@ -15,6 +15,9 @@ import type { Address, AuthenticationFailure, CloseReason, HandshakeAwait } from
 /** Between sends of a handshake flight, at most: the whole handshake has ten seconds. */
 const MAX_RESEND_MS = 2_000;
 
+/** An address that was silent so long is not where a peer resends a frame that we declined: three times the longest pause between two. */
+const ABANDONED_AFTER_MS = 15_000;
+
 /** What a server's endpoint does for its connections. */
 export interface DatagramHost {
   /** Draws a session id whose route no other session has. */
@@ -52,10 +55,13 @@ export class DatagramServer extends DatagramConnection {
   #confirmBy: Instant | undefined;
   #confirmed = false;
   #proven = false;
+  /** When the peer's present address last showed something authentic. */
+  #heardHereAt: Instant;
 
   constructor(config: ServerConfig, options: DatagramOptions, host: DatagramHost, hello: Hello, now: Instant) {
     super("server", config, options, now);
     this.#host = host;
+    this.#heardHereAt = now;
     this.clientPublicKey = hello.publicKey;
     this.#confirmMs = config.timing.handshakeTimeoutMs;
     this.#admission = new Admission(config.crypto, hello, config.isOwnDevice(hello.deviceId));
@@ -125,7 +131,8 @@ export class DatagramServer extends DatagramConnection {
     return this.#confirmed;
   }
 
-  protected override onProven(): void {
+  protected override onAuthentic(from: Address, now: Instant): void {
+    if (from.key === this.peer.key) this.#heardHereAt = now;
     if (this.#proven) return;
     this.#proven = true;
     this.#confirm();
@@ -138,6 +145,11 @@ export class DatagramServer extends DatagramConnection {
     this.peer = from;
     this.#host.onMoved(this, before);
     this.emit({ type: "moved", from: before, to: from });
+  }
+
+  /** Whoever overhears such a frame could bring us copies of it; but a peer that is where we think resends it from there. */
+  protected override onNewestDeclined(from: Address, now: Instant): void {
+    if (now >= addMs(this.#heardHereAt, ABANDONED_AFTER_MS)) this.onNewest(from);
   }
 
   protected override onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void {

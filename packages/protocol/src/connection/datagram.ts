@@ -107,7 +107,7 @@ export abstract class DatagramConnection extends Connection {
     if (mac === undefined) return this.handleHandshakeUtack(utack, now);
     const acknowledged = this.#session?.lanes.acknowledge({ ...utack, mac }, now);
     if (acknowledged === undefined) return false;
-    this.#noteAuthentic(now);
+    this.#noteAuthentic(this.peer, now);
     if (acknowledged.what === "bye") this.finish(this.#closeReason());
     if (acknowledged.what === "message") this.emit({ type: "acknowledged", id: acknowledged.id });
     if (acknowledged.what === "rekey") {
@@ -167,10 +167,12 @@ export abstract class DatagramConnection extends Connection {
   protected abstract handshakeTimeout(): Instant | undefined;
   /** False while session frames must wait for the handshake's last acknowledgement. */
   protected abstract get confirmed(): boolean;
-  /** An authentic session frame, or UTACK, came. */
-  protected abstract onProven(): void;
+  /** An authentic session frame, or UTACK, came from there. */
+  protected abstract onAuthentic(from: Address, now: Instant): void;
   /** An authentic frame, fresh and the newest of all, came from there. */
   protected abstract onNewest(from: Address): void;
+  /** The same, but it had no place and will come again: as a copy, for all we can tell then. */
+  protected abstract onNewestDeclined(from: Address, now: Instant): void;
   /** BYE came in this frame; `utacks` answer it, should it come again after the end. */
   protected abstract onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void;
 
@@ -277,10 +279,13 @@ export abstract class DatagramConnection extends Connection {
     if (!nonceMatches(frame, epochs.sessionId)) return this.drop("bad-nonce");
     const opened = epochs.open(frame);
     if (typeof opened === "string") return this.drop(opened);
-    this.#noteAuthentic(now);
+    this.#noteAuthentic(from, now);
     if (!opened.fresh) return this.#onDuplicate(frame, opened, from, now);
     const declined = this.#declines(frame, opened, now);
-    if (declined !== undefined) return this.drop(declined);
+    if (declined !== undefined) {
+      if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewestDeclined(from, now);
+      return this.drop(declined);
+    }
     const rekeyed = epochs.accept(opened, frame.seq, now, this.#quietMs);
     if (rekeyed === "ours") session.lanes.endRekey();
     if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer");
@@ -364,9 +369,9 @@ export abstract class DatagramConnection extends Connection {
     epochs.startHold(now, this.#quietMs);
   }
 
-  #noteAuthentic(now: Instant): void {
+  #noteAuthentic(from: Address, now: Instant): void {
     this.lastReceivedAt = now;
-    this.onProven();
+    this.onAuthentic(from, now);
   }
 
   #beginClose(now: Instant): void {
@@ -380,9 +385,12 @@ export abstract class DatagramConnection extends Connection {
   }
 
   #transmitFrame(frame: Uint8Array, again: boolean, now: Instant): void {
-    this.lastSentAt = now;
     if (again) this.counters.retransmissions++;
-    else this.counters.framesSent++;
+    else {
+      // Copies do not put the keepalive off: a peer follows us to a new address for fresh frames only, its PING among them.
+      this.lastSentAt = now;
+      this.counters.framesSent++;
+    }
     this.#transmit(frame, this.peer);
   }
 

@@ -1,4 +1,4 @@
-import { LAST_SEQ } from "../constants.ts";
+import { LAST_SEQ, REPLAY_WINDOW_SIZE } from "../constants.ts";
 import type { DatagramEpochs, Epoch } from "../record/datagram-epochs.ts";
 import { sealedLength, sealFrame } from "../record/protection.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
@@ -17,6 +17,8 @@ const SPENT_SEQ: number = LAST_SEQ - 16;
  * because its own data goes to our former address follows fresh frames only, never copies.
  */
 const PROBE_AFTER_SENDS = 3;
+/** Frames of one lane that may pass an unacknowledged one of the other: further on, its number is too old for the peer's window. */
+const MAX_PASSING: number = REPLAY_WINDOW_SIZE / 2;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** A sealed frame that waits for its UTACK. */
@@ -101,16 +103,16 @@ export class Lanes {
 
   /** Sends what may go now. */
   pump({ begin, closing }: Pumping, now: Instant): void {
-    if (this.messages.midMessage) {
+    if (this.messages.midFragments) {
       if (this.#message === undefined) this.#sendFragment(now);
       return;
     }
     if (!begin || this.#message?.type === FrameType.BYE) return;
-    if (this.#control === undefined && !this.spent) {
+    if (this.#control === undefined && !this.spent && this.#mayPass(this.#message)) {
       const type = this.#controlQueue.shift();
       if (type !== undefined) this.#control = this.#seal(type, NOTHING, now);
     }
-    if (this.#message !== undefined) return;
+    if (this.#message !== undefined || !this.#mayPass(this.#control)) return;
     // The field's receivers drop a half-assembled message when a control frame arrives, however old its number is.
     if (this.messages.nextIsFragmented && this.#control !== undefined) return;
     if (!this.messages.isEmpty && !this.spent) this.#sendFragment(now);
@@ -142,6 +144,10 @@ export class Lanes {
       return { what: "control" };
     }
     return this.#completeMessage(outstanding.type);
+  }
+
+  #mayPass(waiting: Outstanding | undefined): boolean {
+    return waiting === undefined || this.#epochs.nextSeq - waiting.seq < MAX_PASSING;
   }
 
   #sendFragment(now: Instant): void {

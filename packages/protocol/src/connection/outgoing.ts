@@ -27,9 +27,14 @@ export class OutgoingMessages {
     return this.#nextId++;
   }
 
-  /** True from the first fragment of a message until its last was acknowledged: nothing may come between (spec section 4). */
+  /** True from the first frame of a message until its last was acknowledged. */
   get midMessage(): boolean {
     return this.#taken > 0;
+  }
+
+  /** The same of a message that takes more than one frame: nothing may come between them (spec section 4). */
+  get midFragments(): boolean {
+    return this.midMessage && this.nextIsFragmented;
   }
 
   get isEmpty(): boolean {

@@ -22,6 +22,15 @@ export interface Opened {
   readonly fresh: boolean;
 }
 
+/** Our REKEY, until the peer has shown that it follows. */
+interface OwnRekey {
+  readonly base: Epoch;
+  readonly next: Epoch;
+  acknowledged: boolean;
+  /** The peer's REKEY of the same moment came, and lost: it has no second one. */
+  tied: boolean;
+}
+
 /** What a peer's REKEY means to us. */
 export type Followed =
   /** We move to its epoch: at once after a lost tie, else when hold ends. */
@@ -49,8 +58,7 @@ export class DatagramEpochs {
   /** Oldest first. */
   #readable: Epoch[];
   #nextSeq: number;
-  /** Our REKEY, until the peer has shown that it follows. */
-  #own: { readonly base: Epoch; readonly next: Epoch; acknowledged: boolean } | undefined;
+  #own: OwnRekey | undefined;
   /** The peer's epoch that we send under once the hold ends. */
   #held: { readonly next: Epoch; until: Instant | undefined; quietMs: number } | undefined;
   #retireAt: Instant | undefined;
@@ -157,23 +165,25 @@ export class DatagramEpochs {
   initiate(salt: Uint8Array): void {
     const base = this.#transmit;
     const next = newEpoch(base.keys.next("us", salt, rekeyInfo(this.sessionId)));
-    this.#own = { base, next, acknowledged: false };
+    this.#own = { base, next, acknowledged: false, tied: false };
     this.#addReadable(next);
   }
 
-  /** Our REKEY was acknowledged by its UTACK. */
+  /** Our REKEY, which is still on its way, was acknowledged by its UTACK. */
   ownAcknowledged(): void {
-    if (this.#own === undefined) return;
-    this.#own.acknowledged = true;
-    this.#sendUnder(this.#own.next);
+    const own = this.#own as OwnRekey;
+    own.acknowledged = true;
+    this.#sendUnder(own.next);
   }
 
   /** Learns the epoch of the peer's REKEY, which came under `epoch`. The client wins a tie (R6). */
   follow(epoch: Epoch, salt: Uint8Array): Followed {
-    const tie = epoch === this.#own?.base;
-    if (!tie && (epoch !== this.#transmit || this.#held !== undefined)) return "stale";
+    const tie = this.#own?.base === epoch ? this.#own : undefined;
+    const behind = tie === undefined ? epoch !== this.#transmit || this.#held !== undefined : tie.tied;
+    if (behind) return "stale";
     const next = newEpoch(epoch.keys.next("peer", salt, rekeyInfo(this.sessionId)));
-    if (tie && this.#side === "client") {
+    if (tie !== undefined && this.#side === "client") {
+      tie.tied = true;
       this.#readable.splice(this.#readable.indexOf(epoch) + 1, 0, next);
       return "won";
     }

@@ -35,7 +35,13 @@ export function sealFrame(
   writeU32(frame, NONCE_OFFSET, seq);
   for (let i = 0; i < SESSION_PREFIX_LENGTH; i++) frame[SESSION_PREFIX_OFFSET + i] = sessionId[i] as number;
   frame.set(plaintext, PLAINTEXT_OFFSET);
-  key.seal(frame);
+  try {
+    key.seal(frame);
+  } catch (error) {
+    // The frame may be part of what leaves next: its plaintext must not.
+    frame.fill(0);
+    throw error;
+  }
   writeCrc(frame);
 }
 

@@ -63,7 +63,8 @@ export class StreamEpochs {
   /** Opens the next frame: under the epoch in use, or the first one under a later epoch, which retires those before it. */
   open(frame: Frame): Uint8Array | Violation {
     let violation: Violation = "unexpected-sequence";
-    for (const [index, epoch] of this.#readable.entries()) {
+    for (let i = 0; i < this.#readable.length; i++) {
+      const epoch = this.#readable[i] as Epoch;
       if (frame.seq !== epoch.nextReceive) continue;
       const plaintext = openFrame(frame, epoch.keys.receive);
       if (plaintext === undefined) {
@@ -71,7 +72,7 @@ export class StreamEpochs {
         continue;
       }
       epoch.nextReceive++;
-      for (const old of this.#readable.splice(0, index)) old.keys.wipe();
+      if (i > 0) for (const old of this.#readable.splice(0, i)) old.keys.wipe();
       return plaintext;
     }
     return violation;

@@ -26,7 +26,7 @@ export class Framer {
   next(): Frame | Violation | undefined {
     if (this.#partial !== undefined) return this.#continue(this.#partial);
     const available = this.#chunk.length - this.#offset;
-    if (available === 0) return undefined;
+    if (available === 0) return this.#release();
     if (available < HEADER_LENGTH) return this.#hold();
     const wrong = headerViolation(this.#chunk, this.#offset);
     if (wrong !== undefined) return wrong;
@@ -40,6 +40,12 @@ export class Framer {
   /** True when a frame has begun and its end is missing. */
   get midFrame(): boolean {
     return this.#partialLength > 0;
+  }
+
+  #release(): undefined {
+    this.#chunk = EMPTY;
+    this.#offset = 0;
+    return undefined;
   }
 
   #hold(): undefined {

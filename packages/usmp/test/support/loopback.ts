@@ -36,7 +36,7 @@ export class LoopbackServer {
   }
 }
 
-/** Listens; the end of the test closes it. */
+/** Listens; the end of the test closes it, without waiting for BYEs that nobody may be there to acknowledge. */
 export async function serve(options: Partial<ListenOptions> = {}): Promise<LoopbackServer> {
   const refusals: Refusal[] = [];
   const server = await listen({
@@ -46,7 +46,10 @@ export async function serve(options: Partial<ListenOptions> = {}): Promise<Loopb
     onRefused: (refusal) => refusals.push(refusal),
     ...options,
   });
-  onTestFinished(() => server.close());
+  onTestFinished(() => {
+    for (const session of server.sessions) session.abort();
+    return server.close();
+  });
   return new LoopbackServer(server, refusals);
 }
 
@@ -100,4 +103,9 @@ export async function receiveTexts(session: Session, count: number): Promise<(st
 /** `length` bytes that show where they come from when some are lost or swapped. */
 export function patterned(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8)) & 0xff);
+}
+
+/** Sends what nobody may acknowledge before the end of the test. */
+export function sendUnwatched(session: Session, message: Uint8Array | string): void {
+  session.send(message).catch(() => {});
 }

@@ -1,0 +1,3 @@
+/** What size.mjs measures: all of the core, and the provider for browsers. */
+export { nobleCrypto } from "@usmp/crypto/noble";
+export * from "@usmp/protocol";

@@ -1,0 +1,77 @@
+import { nodeCrypto } from "@usmp/crypto";
+import { describe, expect, it } from "vitest";
+import { CookieJar } from "../../src/handshake/cookie.ts";
+import type { Hello } from "../../src/wire/message.ts";
+import { after, filled, START } from "../support/fixtures.ts";
+
+const hello: Hello = { deviceId: filled(6, 1), publicKey: filled(32, 2), cookie: undefined };
+const WHERE = "198.51.100.7:40001";
+
+function verifies(jar: CookieJar, cookie: Uint8Array, atMs: number, from = WHERE, asked: Hello = hello): boolean {
+  return jar.verify(from, { ...asked, cookie }, after(atMs));
+}
+
+describe("a cookie", () => {
+  const jar = new CookieJar(nodeCrypto, START);
+  const cookie = jar.issue(WHERE, hello, START);
+
+  it("is 16 bytes, and good where it was issued", () => {
+    expect(cookie).toHaveLength(16);
+    expect(verifies(jar, cookie, 0)).toBe(true);
+  });
+
+  it("is bound to the address, the port, the device id and the public key", () => {
+    expect(verifies(jar, cookie, 0, "198.51.100.8:40001")).toBe(false);
+    expect(verifies(jar, cookie, 0, "198.51.100.7:40002")).toBe(false);
+    expect(verifies(jar, cookie, 0, WHERE, { ...hello, deviceId: filled(6, 9) })).toBe(false);
+    expect(verifies(jar, cookie, 0, WHERE, { ...hello, publicKey: filled(32, 9) })).toBe(false);
+  });
+
+  it("is wrong with any bit changed, and from another server", () => {
+    for (let bit = 0; bit < 128; bit++) {
+      const changed = cookie.slice();
+      changed[bit >>> 3] = (changed[bit >>> 3] as number) ^ (1 << (bit & 7));
+      expect(verifies(jar, changed, 0)).toBe(false);
+    }
+    expect(verifies(new CookieJar(nodeCrypto, START), cookie, 0)).toBe(false);
+  });
+});
+
+describe("a cookie lives 30 to 60 seconds:", () => {
+  it.each([
+    { issuedAt: 0, last: 59_999 },
+    { issuedAt: 29_999, last: 59_999 },
+    { issuedAt: 30_000, last: 89_999 },
+    { issuedAt: 45_000, last: 89_999 },
+  ])("issued at $issuedAt ms it is good until $last ms", ({ issuedAt, last }) => {
+    for (const [at, good] of [
+      [last, true],
+      [last + 1, false],
+    ] as const) {
+      const jar = new CookieJar(nodeCrypto, START);
+      const cookie = jar.issue(WHERE, hello, after(issuedAt));
+      // The jar rotates when it is asked: off its grid, so that a late rotation cannot lengthen a life.
+      for (let t = issuedAt; t < at; t += 7_001) verifies(jar, cookie, t);
+      expect(verifies(jar, cookie, at)).toBe(good);
+    }
+  });
+
+  it("also when nobody asked in between, so that no secret outlives its time", () => {
+    const jar = new CookieJar(nodeCrypto, START);
+    const cookie = jar.issue(WHERE, hello, after(29_999));
+    expect(verifies(jar, cookie, 60_000)).toBe(false);
+    expect(verifies(jar, cookie, 3_600_000)).toBe(false);
+  });
+
+  it("and a pause does not end one that is young enough", () => {
+    const jar = new CookieJar(nodeCrypto, START);
+    const cookie = jar.issue(WHERE, hello, after(10_000));
+    expect(verifies(jar, cookie, 40_000)).toBe(true);
+  });
+});
+
+it("a wiped jar issues nothing: no cookie can be made under a zero key", () => {
+  const jar = new CookieJar(nodeCrypto, START);
+  jar.wipe();
+  expect(() => jar.issue(WHERE, hello, START)).toThrow(expect.objectContaining({ code: "secret-wiped" }));
+});

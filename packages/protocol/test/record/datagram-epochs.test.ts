@@ -1,0 +1,180 @@
+import { nodeCrypto } from "@usmp/crypto";
+import { describe, expect, it } from "vitest";
+import { DatagramPair } from "../support/datagram-pair.ts";
+import { datagramsFrom, establishedDatagram, OTHER_ADDRESS, sent, sentTypes } from "../support/datagrams.ts";
+import { after, filled, randomBytes, START } from "../support/fixtures.ts";
+import { ascii } from "../support/hex.ts";
+import { machineRekeys, onlySent, peerRekeys, trafficKeys } from "../support/rekeys.ts";
+import { eventsFrom, textsFrom } from "../support/streams.ts";
+import { wipeLedger } from "../support/wipe-ledger.ts";
+
+const SALT = filled(32, 0x55);
+
+describe("UTACKs under the right keys", () => {
+  it("a frame of ours is not acknowledged under an older key than its own (R3)", () => {
+    const subject = establishedDatagram("client");
+    const { machine, raw, give } = subject;
+    give(raw.utack(machineRekeys(subject), 0), START);
+    machine.send(ascii("x"), START);
+    const frame = onlySent(subject);
+    eventsFrom(machine);
+    give(raw.utack(frame, 0), START);
+    expect(eventsFrom(machine)).toEqual([]);
+    give(raw.utack(frame, 1), START);
+    expect(eventsFrom(machine)).toContainEqual({ type: "acknowledged", id: 0 });
+  });
+
+  it("a frame of ours is acknowledged under a newer key than its own (R3)", () => {
+    const subject = establishedDatagram("client");
+    const { machine, raw, give } = subject;
+    machine.send(ascii("x"), START);
+    const frame = onlySent(subject);
+    peerRekeys(subject, 0);
+    give(raw.utack(frame, 1), START);
+    expect(eventsFrom(machine)).toContainEqual({ type: "acknowledged", id: 0 });
+  });
+
+  it.each([
+    { seq: 63, under: [0] },
+    { seq: 64, under: [0, 1] },
+  ])("a duplicate with seq $seq from before a rekey is acknowledged under epochs $under (R2)", ({ seq, under }) => {
+    const subject = establishedDatagram("client");
+    const { machine, raw, give } = subject;
+    const frame = raw.seal("DATA", seq, ascii("x"));
+    give(frame, START);
+    give(raw.utack(machineRekeys(subject), 0), START);
+    datagramsFrom(machine);
+    give(frame, START);
+    expect(sent(machine).utacks).toEqual(under.map((epoch) => raw.expectedUtack("DATA", seq, epoch)));
+  });
+});
+
+describe("an old epoch over datagrams", () => {
+  it("stays readable while a frame of ours still waits under it", () => {
+    const subject = establishedDatagram("server");
+    const { machine, raw, give } = subject;
+    machine.send(ascii("declined"), START);
+    const waiting = onlySent(subject);
+    peerRekeys(subject, 0);
+    give(raw.seal("DATA", 1, ascii("new")), START);
+    machine.handleTimeout(after(1_000));
+    machine.handleTimeout(after(2_000));
+    give(raw.utack(waiting, 0), after(2_001));
+    expect(eventsFrom(machine)).toContainEqual({ type: "acknowledged", id: 0 });
+    datagramsFrom(machine);
+    machine.handleTimeout(after(10_000));
+    give(raw.seal("DATA", 5, ascii("too late"), 0), after(10_001));
+    expect(textsFrom(machine)).toEqual([]);
+  });
+
+  it("does not move the session back: a late frame under it comes from where the peer was", () => {
+    const subject = establishedDatagram("server");
+    const { machine, raw, give } = subject;
+    peerRekeys(subject, 0);
+    give(raw.seal("DATA", 0, ascii("new")), START, OTHER_ADDRESS);
+    expect(machine.address).toBe(OTHER_ADDRESS);
+    give(raw.seal("DATA", 900, ascii("old"), 0), START);
+    expect(machine.address).toBe(OTHER_ADDRESS);
+    expect(textsFrom(machine)).toEqual(["new", "old"]);
+  });
+});
+
+describe("REKEYs of both sides at once over datagrams (R6)", () => {
+  it("the server gives its own up and follows the client", () => {
+    const subject = establishedDatagram("server");
+    const { machine, raw, give } = subject;
+    machine.rekey(START);
+    datagramsFrom(machine);
+    give(raw.seal("REKEY", 0, SALT), START);
+    raw.rekey("us", SALT);
+    expect(sent(machine).utacks).toEqual([raw.expectedUtack("REKEY", 0, 0)]);
+    machine.handleTimeout(after(999));
+    expect(sentTypes(machine)).toEqual([]);
+    give(raw.seal("DATA", 1, ascii("new")), after(999));
+    machine.send(ascii("under the client's"), after(999));
+    expect(raw.open(onlySent(subject), 1).plaintext).toEqual(ascii("under the client's"));
+  });
+
+  it("the client acknowledges the server's, keeps what comes under it readable, and goes on with its own", () => {
+    const subject = establishedDatagram("client");
+    const { machine, raw, give } = subject;
+    const own = machineRekeys(subject);
+    give(raw.seal("REKEY", 0, SALT, 0), START);
+    const loser = raw.rekey("us", SALT, 0);
+    expect(sent(machine).utacks).toEqual([raw.expectedUtack("REKEY", 0, 0)]);
+    give(raw.seal("DATA", 1, ascii("under the loser"), loser), START);
+    expect(textsFrom(machine)).toEqual(["under the loser"]);
+    give(raw.utack(own, 0), START);
+    datagramsFrom(machine);
+    machine.send(ascii("mine"), START);
+    expect(raw.open(onlySent(subject), 1).plaintext).toEqual(ascii("mine"));
+  });
+});
+
+describe("a peer that sends REKEYs without end", () => {
+  it("while ours is unanswered makes the client keep one epoch more, not one for each", () => {
+    const ledger = wipeLedger(nodeCrypto);
+    const subject = establishedDatagram("client", { client: { crypto: ledger.provider } });
+    const { machine, raw, give } = subject;
+    machineRekeys(subject);
+    for (let i = 0; i < 100; i++) give(raw.seal("REKEY", i, randomBytes(32), 0), after(i));
+    expect(sent(machine).utacks).toHaveLength(100);
+    expect(trafficKeys(ledger.alive)).toHaveLength(3);
+    machine.abort();
+    expect(ledger.alive).toEqual([]);
+  });
+});
+
+describe("any loss or doubling of the datagrams around a REKEY", () => {
+  const who = [
+    { by: "the client", rekeys: ["client"] },
+    { by: "the server", rekeys: ["server"] },
+    { by: "both at once", rekeys: ["client", "server"] },
+  ] as const;
+
+  it.each(who)("by $by loses, doubles and reorders no message, and leaves both in one epoch", ({ rekeys }) => {
+    for (let fates = 0; fates < 3 ** 6; fates++) {
+      const pair = new DatagramPair().establish();
+      let index = 0;
+      pair.network = () => (index < 6 ? Math.floor(fates / 3 ** index++) % 3 : 1);
+      pair.client.send(ascii("c1"), pair.now);
+      pair.server.send(ascii("s1"), pair.now);
+      for (const role of rekeys) pair[role].rekey(pair.now);
+      pair.client.send(ascii("c2"), pair.now);
+      pair.server.send(ascii("s2"), pair.now);
+      pair.advance(15_000);
+      pair.client.send(ascii("c3"), pair.now);
+      pair.server.send(ascii("s3"), pair.now);
+      pair.advance(15_000);
+      const { client, server } = pair.takeEvents();
+      const received = { client: messages(client), server: messages(server) };
+      expect(received, `fates ${fates}`).toEqual({ client: ["s1", "s2", "s3"], server: ["c1", "c2", "c3"] });
+      expect(rekeyCount(client) > 0 && rekeyCount(server) > 0, `fates ${fates}`).toBe(true);
+    }
+  });
+
+  it("survives fifty REKEYs in a row from both sides, with messages between", () => {
+    const pair = new DatagramPair().establish();
+    let index = 0;
+    pair.network = () => [1, 1, 0, 1, 2, 1, 1][index++ % 7] as number;
+    for (let i = 0; i < 50; i++) {
+      pair.client.rekey(pair.now);
+      if (i % 3 === 0) pair.server.rekey(pair.now);
+      pair.client.send(ascii(`${i}`), pair.now);
+      pair.server.send(ascii(`${i}`), pair.now);
+      pair.advance(5_000);
+    }
+    pair.advance(20_000);
+    const all = Array.from({ length: 50 }, (_, i) => `${i}`);
+    expect(pair.takeMessages()).toEqual({ client: all, server: all });
+    expect(pair.client.epoch).toBeGreaterThan(20);
+  });
+});
+
+function messages(events: ReturnType<typeof eventsFrom>): string[] {
+  return events.flatMap((event) => (event.type === "message" ? [Buffer.from(event.data).toString("latin1")] : []));
+}
+
+function rekeyCount(events: ReturnType<typeof eventsFrom>): number {
+  return events.filter(({ type }) => type === "rekeyed").length;
+}

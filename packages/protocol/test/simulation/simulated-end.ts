@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import type { Connection } from "../../src/connection/connection.ts";
+import type { CloseReason, ConnectionEvent } from "../../src/connection/events.ts";
+import type { Side } from "../../src/crypto/provider.ts";
+import type { EpochObserver } from "./epoch-observer.ts";
+import type { MessageOracle } from "./message-oracle.ts";
+
+/** The application at one end: it hears the connection's events and holds them to the oracles. */
+export class SimulatedEnd<C extends Connection = Connection> {
+  readonly side: Side;
+  readonly epochs: EpochObserver;
+  readonly #outgoing: MessageOracle;
+  readonly #incoming: MessageOracle;
+  /** Whether a close tells the fate of single messages: on datagrams. */
+  readonly #accounts: boolean;
+  /** On a server's datagram socket it exists only once a cookie came back. */
+  connection: C | undefined;
+  stalled = false;
+  established = false;
+  closed: CloseReason | undefined;
+  pongs = 0;
+  rekeys = 0;
+
+  constructor(
+    side: Side,
+    epochs: EpochObserver,
+    outgoing: MessageOracle,
+    incoming: MessageOracle,
+    { accounts }: { readonly accounts: boolean },
+  ) {
+    this.side = side;
+    this.epochs = epochs;
+    this.#outgoing = outgoing;
+    this.#incoming = incoming;
+    this.#accounts = accounts;
+  }
+
+  /** True when the application may send, ping and rekey. */
+  get usable(): boolean {
+    return this.connection?.state === "established";
+  }
+
+  get outgoing(): MessageOracle {
+    return this.#outgoing;
+  }
+
+  onEvent(event: ConnectionEvent): void {
+    assert(this.closed === undefined, `${this.side}: a ${event.type} event after closed`);
+    switch (event.type) {
+      case "established":
+        assert(!this.established, `${this.side}: established twice`);
+        this.established = true;
+        break;
+      case "message":
+        assert(this.established && !this.stalled, `${this.side}: a message the application had no room for`);
+        this.#incoming.noteDelivered(event.data);
+        break;
+      case "acknowledged":
+        this.#outgoing.noteAcknowledged(event.id);
+        break;
+      case "pong":
+        assert(event.roundTripMs >= 0, `${this.side}: a round trip of ${event.roundTripMs} ms`);
+        this.pongs++;
+        break;
+      case "rekeyed":
+        assert.equal(event.epoch, ++this.rekeys, `${this.side}: epochs count one by one`);
+        break;
+      case "closed":
+        this.closed = event.reason;
+        if (this.#accounts) this.#outgoing.noteClosed(event.undelivered);
+        break;
+      case "keys-needed":
+      case "proof-refused":
+      case "proven":
+      case "moved":
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+}
