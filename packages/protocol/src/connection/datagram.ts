@@ -385,12 +385,9 @@ export abstract class DatagramConnection extends Connection {
   }
 
   #transmitFrame(frame: Uint8Array, again: boolean, now: Instant): void {
-    if (again) this.counters.retransmissions++;
-    else {
-      // Copies do not put the keepalive off: a peer follows us to a new address for fresh frames only, its PING among them.
-      this.lastSentAt = now;
-      this.counters.framesSent++;
-    }
+    // Copies do not put the keepalive off: a peer follows us to a new address for fresh frames only, its PING among them.
+    if (!again) this.lastSentAt = now;
+    this.counters[again ? "retransmissions" : "framesSent"]++;
     this.#transmit(frame, this.peer);
   }
 

@@ -1,4 +1,4 @@
-import { LAST_SEQ, REPLAY_WINDOW_SIZE } from "../constants.ts";
+import { LAST_SEQ, MAX_CONTROL_FRAMES_PER_SECOND, REPLAY_WINDOW_SIZE } from "../constants.ts";
 import type { DatagramEpochs, Epoch } from "../record/datagram-epochs.ts";
 import { sealedLength, sealFrame } from "../record/protection.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
@@ -88,8 +88,10 @@ export class Lanes {
     return this.#message?.epoch ?? this.#control?.epoch;
   }
 
+  /** A PING that has not left yet stands for the next as well, and a peer that acknowledges no PONG gets no queue without end. */
   queueControl(type: FrameType): void {
-    this.#controlQueue.push(type);
+    const waiting = this.#controlQueue.filter((queued) => queued === type).length;
+    if (waiting < (type === FrameType.PING ? 1 : MAX_CONTROL_FRAMES_PER_SECOND)) this.#controlQueue.push(type);
   }
 
   sendRekey(salt: Uint8Array, now: Instant): void {

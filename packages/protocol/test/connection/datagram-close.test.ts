@@ -2,7 +2,7 @@ import { nodeCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { LAST_SEQ } from "../../src/constants.ts";
 import { DatagramPair } from "../support/datagram-pair.ts";
-import { acknowledgeAll, datagramsFrom, establishedDatagram } from "../support/datagrams.ts";
+import { acknowledgeAll, datagramsFrom, establishedDatagram, sent } from "../support/datagrams.ts";
 import { after, filled, ROLES, START } from "../support/fixtures.ts";
 import { ascii } from "../support/hex.ts";
 import { closeReason, eventsFrom, textsFrom } from "../support/streams.ts";
@@ -22,6 +22,15 @@ describe("the end of the sequence numbers over datagrams", () => {
       reason: { code: "sequence-exhausted" },
       undelivered: { unknown: [], unsent: [1] },
     });
+  });
+
+  it("answers no PING any more while it waits: the last numbers are for BYE", () => {
+    const subject = establishedDatagram("client", { firstSeq: LAST_SEQ - 17 });
+    subject.machine.send(ascii("last"), START);
+    datagramsFrom(subject.machine);
+    subject.give(subject.raw.seal("PING", 0), START);
+    expect(subject.machine.state).toBe("closing");
+    expect(sent(subject.machine)).toEqual({ frames: [], utacks: [subject.raw.expectedUtack("PING", 0)] });
   });
 
   it("finishes a message that is half sent", () => {

@@ -187,6 +187,17 @@ describe("fragments over datagrams", () => {
 });
 
 describe("PING and PONG over datagrams", () => {
+  it("from a peer that acknowledges no PONG leave at most eight waiting, not one for each PING", () => {
+    const subject = establishedDatagram("client");
+    const { machine, raw, give } = subject;
+    for (let seq = 0; seq < 400; seq++) give(raw.seal("PING", seq), after(seq * 130));
+    expect(sent(machine).frames.map(typeOf)).toEqual(["PONG"]);
+    machine.handleTimeout(after(52_000));
+    expect(acknowledgeAll(subject, after(52_000)).map(({ type }) => type)).toEqual(
+      Array.from({ length: 9 }, () => "PONG"),
+    );
+  });
+
   it("more than eight in a second are dropped unacknowledged and counted; the session goes on", () => {
     const { machine, raw, give } = establishedDatagram("server");
     for (let seq = 0; seq < 1_000; seq++) give(raw.seal("PING", seq), after(seq));

@@ -119,6 +119,20 @@ describe.each(ROLES)("a datagram %s that initiates a REKEY", (role) => {
     machine.handleTimeout(after(1_000));
     expect(typeOf(onlySent(subject))).toBe("REKEY");
   });
+
+  it("does not begin a second before the peer has followed the first, however long that takes", () => {
+    const subject = establishedDatagram(role);
+    const { machine, raw, give } = subject;
+    give(raw.utack(machineRekeys(subject), 0), START);
+    machine.rekey(after(5_000));
+    const ping = onlySent(subject);
+    expect(typeOf(ping)).toBe("PING");
+    give(raw.utack(ping), after(5_001));
+    machine.handleTimeout(after(20_000));
+    expect(sent(machine).frames).toEqual([]);
+    give(raw.seal("PONG", 0), after(20_001));
+    expect(typeOf(onlySent(subject))).toBe("REKEY");
+  });
 });
 
 describe.each(ROLES)("a datagram %s whose peer initiates a REKEY", (role) => {

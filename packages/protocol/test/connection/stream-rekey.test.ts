@@ -79,6 +79,16 @@ describe.each(ROLES)("a stream %s that initiates a REKEY", (role) => {
     expect(framesFrom(machine).map(typeOf)).toEqual(["REKEY"]);
     expect(machine.epoch).toBe(2);
   });
+
+  it("does not begin a second before the peer has followed the first, however long that takes", () => {
+    const { machine, raw } = establishedStream(role);
+    machineRekeys(machine, raw);
+    machine.rekey(after(5_000));
+    machine.handleTimeout(after(20_000));
+    expect(framesFrom(machine).map(typeOf)).toEqual(["PING"]);
+    machine.handleBytes(raw.seal("PONG", 0), after(20_001));
+    expect(framesFrom(machine).map(typeOf)).toEqual(["REKEY"]);
+  });
 });
 
 describe.each(ROLES)("a stream %s whose peer initiates a REKEY", (role) => {
@@ -155,6 +165,29 @@ describe("REKEYs of both sides at once over a stream", () => {
       runs++;
     }
     expect(runs).toBe(2_520);
+  });
+
+  it("are settled for the client's: a client reads on under the server's, but sends and ends under its own", () => {
+    const { machine, raw } = establishedStream("client");
+    machineRekeys(machine, raw);
+    machine.handleBytes(raw.seal("REKEY", 0, SALT, 0), START);
+    const loser = raw.rekey("us", SALT, 0);
+    machine.handleBytes(raw.seal("DATA", 0, ascii("under the loser"), loser), START);
+    machine.send(ascii("mine"), START);
+    expect(raw.open(onlyFrame(framesFrom(machine)), 1).plaintext).toEqual(ascii("mine"));
+    machine.handleBytes(raw.seal("DATA", 0, ascii("under the client's"), 1), START);
+    expect(textsFrom(machine)).toEqual(["under the loser", "under the client's"]);
+  });
+
+  it("are settled for the client's: a server gives its own up", () => {
+    const { machine, raw } = establishedStream("server");
+    machineRekeys(machine, raw);
+    machine.handleBytes(raw.seal("REKEY", 0, SALT, 0), START);
+    const winner = raw.rekey("us", SALT, 0);
+    machine.send(ascii("mine"), START);
+    expect(raw.open(onlyFrame(framesFrom(machine)), winner)).toMatchObject({ seq: 0, plaintext: ascii("mine") });
+    machine.handleBytes(raw.seal("DATA", 0, ascii("under the winner"), winner), START);
+    expect(textsFrom(machine)).toEqual(["under the winner"]);
   });
 
   it("leave a session in which both may rekey again", () => {

@@ -92,17 +92,24 @@ describe("our UDP server, before a cookie came back,", () => {
     await expect.poll(() => listening.server.statistics.dropped).toMatchObject({ "bad-cookie": 1 });
   });
 
-  test.each<FrameTypeName>(["CHALLENGE", "HELLO_ACK", "SESSION_OK", "DATA", "PING", "BYE", "REKEY", "HELLO_RETRY", "ERROR"])(
-    "gives a stranger's %s not one byte",
-    async (type) => {
-      const listening = await serve();
-      const raw = await RawUdp.open(listening.address("udp"));
-      await raw.send(encodeFrame(FrameType[type], 0, new Uint8Array(64)));
-      await raw.send(new RawClient().hello());
-      expect(await raw.datagram()).toEqual(encodeUtack(FrameType.HELLO, 0));
-      expect(Object.values(listening.server.statistics.dropped)).toEqual([1]);
-    },
-  );
+  test.each<FrameTypeName>([
+    "CHALLENGE",
+    "HELLO_ACK",
+    "SESSION_OK",
+    "DATA",
+    "PING",
+    "BYE",
+    "REKEY",
+    "HELLO_RETRY",
+    "ERROR",
+  ])("gives a stranger's %s not one byte", async (type) => {
+    const listening = await serve();
+    const raw = await RawUdp.open(listening.address("udp"));
+    await raw.send(encodeFrame(FrameType[type], 0, new Uint8Array(64)));
+    await raw.send(new RawClient().hello());
+    expect(await raw.datagram()).toEqual(encodeUtack(FrameType.HELLO, 0));
+    expect(Object.values(listening.server.statistics.dropped)).toEqual([1]);
+  });
 });
 
 describe("our UDP server, in a handshake,", () => {
@@ -253,9 +260,7 @@ describe("our UDP client", () => {
     await raw.send(encodeFrame(FrameType.HELLO_RETRY, 0, cookie));
     await raw.expectDatagram(encodeUtack(FrameType.HELLO_RETRY, 0));
     const second = await raw.expectFrame("HELLO");
-    expect(second).toEqual(
-      encodeFrame(FrameType.HELLO, 1, Buffer.concat([payloadOfBytes(hello), cookie])),
-    );
+    expect(second).toEqual(encodeFrame(FrameType.HELLO, 1, Buffer.concat([payloadOfBytes(hello), cookie])));
     abort.abort();
     await expect(connecting).rejects.toMatchObject({ name: "AbortError" });
   });

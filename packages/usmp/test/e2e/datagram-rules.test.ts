@@ -64,9 +64,31 @@ describe.each(ENDS)("over UDP %s", (end, meet) => {
 
   describe("drops the partial message and lives on after", () => {
     test.each<readonly [string, string, readonly (readonly [FrameTypeName, number, Uint8Array?])[]]>([
-      ["a gap in a run of fragments", "broken-fragments", [["DATA_FRAG", 0, FULL_FRAGMENT], ["DATA", 2]]],
-      ["PING between fragments", "broken-fragments", [["DATA_FRAG", 0, FULL_FRAGMENT], ["PING", 1]]],
-      ["fragments out of order", "broken-fragments", [["DATA_FRAG", 1, FULL_FRAGMENT], ["DATA_FRAG", 0], ["DATA", 2]]],
+      [
+        "a gap in a run of fragments",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["DATA", 2],
+        ],
+      ],
+      [
+        "PING between fragments",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["PING", 1],
+        ],
+      ],
+      [
+        "fragments out of order",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 1, FULL_FRAGMENT],
+          ["DATA_FRAG", 0],
+          ["DATA", 2],
+        ],
+      ],
       ["a fifth fragment", "too-many-fragments", fiveFragments()],
     ])("%s", async (_name, cause, frames) => {
       const { ours, raw, keys } = await meet();

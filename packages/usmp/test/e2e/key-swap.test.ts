@@ -23,17 +23,20 @@ describe("swapped keys", () => {
   test.each([
     ["pub_C", "HELLO", PUB_C_OFFSET],
     ["pub_S", "CHALLENGE", PUB_S_OFFSET],
-  ] as const)("a man in the middle of TCP who puts his own %s into %s gets no session with either side", async (_, type, at) => {
-    const listening = await serve();
-    const theirs = nodeCrypto.generateKeyPair().publicKey;
-    const relay = await TcpRelay.start({
-      server: listening.address("tcp"),
-      rewrite: ({ bytes }) => (typeOf(bytes) === type ? swapped(bytes, at, theirs) : undefined),
-    });
-    onTestFinished(() => relay.close());
-    await expect(open(relay.address)).rejects.toMatchObject({ code: "refused-by-server" });
-    expect(listening.server.statistics).toMatchObject({ sessionsEstablished: 0, refused: { "wrong-key": 1 } });
-  });
+  ] as const)(
+    "a man in the middle of TCP who puts his own %s into %s gets no session with either side",
+    async (_, type, at) => {
+      const listening = await serve();
+      const theirs = nodeCrypto.generateKeyPair().publicKey;
+      const relay = await TcpRelay.start({
+        server: listening.address("tcp"),
+        rewrite: ({ bytes }) => (typeOf(bytes) === type ? swapped(bytes, at, theirs) : undefined),
+      });
+      onTestFinished(() => relay.close());
+      await expect(open(relay.address)).rejects.toMatchObject({ code: "refused-by-server" });
+      expect(listening.server.statistics).toMatchObject({ sessionsEstablished: 0, refused: { "wrong-key": 1 } });
+    },
+  );
 
   test("a man in the middle of TCP who swaps both public keys for his own gets no session with either side", async () => {
     const listening = await serve();

@@ -1,19 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { runSeed, type SeededRandom, UdpRelay, withSeed } from "@usmp/testkit";
+import { type DatagramConditions, runSeed, type SeededRandom, UdpRelay, withSeed } from "@usmp/testkit";
 import { expect, onTestFinished, test } from "vitest";
-import { open, serve } from "../support/loopback.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { expectAllInOrder, THIRTY_PERCENT } from "../support/lossy.ts";
+import { open, serve } from "../support/loopback.ts";
+import { expectAllInOrder } from "../support/lossy.ts";
 
-const MINUTES = 60_000;
+/** What the issue asks for, in both directions. */
+const THIRTY_PERCENT: DatagramConditions = { drop: 0.3, duplicate: 0.3, reorder: 0.3 };
+const PATIENCE = { handshakeTimeoutMs: 600_000, idleTimeoutMs: 600_000 };
 
 test("1,000 messages each way of one session arrive once and in order over a line that loses, doubles and reorders 30 % both ways", async () => {
   await withSeed(runSeed(), async (random) => {
-    // Eighty times faster, so that retransmission timeouts of 100 ms to 5 s take 1 ms to 60 ms; the line keeps pace with that.
-    const patience = { clock: fastClock(80), handshakeTimeoutMs: 10 * MINUTES, idleTimeoutMs: 10 * MINUTES };
-    const listening = await serve(patience);
-    const relay = await lossyRelay(listening.address("udp"), random, { ...THIRTY_PERCENT, reorderMs: 2 });
-    const client = await open(relay.address, { transport: "udp", ...patience });
+    // Retransmission timeouts of 100 ms to 5 s take 1 ms to 60 ms, and the line reorders at that pace.
+    const clock = fastClock(80);
+    const listening = await serve({ clock, ...PATIENCE });
+    const relay = await lossyRelay(listening.address("udp"), random, 2);
+    const client = await open(relay.address, { transport: "udp", clock, ...PATIENCE });
     const server = await listening.accept();
     await Promise.all([expectAllInOrder(client, server, 1_000), expectAllInOrder(server, client, 1_000)]);
     expectLosses(relay);
@@ -21,19 +23,15 @@ test("1,000 messages each way of one session arrive once and in order over a lin
   });
 });
 
-test("1,000 messages of fifty sessions at once arrive once and in order over the same line in real time", async () => {
+test("1,000 messages of fifty sessions at once arrive once and in order over such a line", async () => {
   await withSeed(runSeed(), async (random) => {
-    const listening = await serve({ handshakeTimeoutMs: MINUTES });
-    const relay = await lossyRelay(listening.address("udp"), random, THIRTY_PERCENT);
-    const clients = await Promise.all(
-      Array.from({ length: 50 }, () =>
-        open(relay.address, {
-          transport: "udp",
-          handshakeTimeoutMs: MINUTES,
-          deviceId: new Uint8Array(randomBytes(6)),
-        }),
-      ),
+    const clock = fastClock(10);
+    const listening = await serve({ clock, ...PATIENCE });
+    const relay = await lossyRelay(listening.address("udp"), random, 10);
+    const connecting = Array.from({ length: 50 }, () =>
+      open(relay.address, { transport: "udp", clock, ...PATIENCE, deviceId: new Uint8Array(randomBytes(6)) }),
     );
+    const clients = await Promise.all(connecting);
     const servers = new Map([...listening.server.sessions].map((session) => [session.sessionId, session]));
     await Promise.all(
       clients.flatMap((client) => {
@@ -46,8 +44,12 @@ test("1,000 messages of fifty sessions at once arrive once and in order over the
   });
 });
 
-async function lossyRelay(server: { host: string; port: number }, random: SeededRandom, conditions: typeof THIRTY_PERCENT) {
-  const relay = await UdpRelay.start({ server, random: random.fork(), conditions });
+async function lossyRelay(
+  server: { readonly host: string; readonly port: number },
+  random: SeededRandom,
+  reorderMs: number,
+): Promise<UdpRelay> {
+  const relay = await UdpRelay.start({ server, random: random.fork(), conditions: { ...THIRTY_PERCENT, reorderMs } });
   onTestFinished(() => relay.close());
   return relay;
 }

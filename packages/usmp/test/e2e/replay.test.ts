@@ -208,18 +208,21 @@ describe("reflection", () => {
     await expect(connecting).rejects.toMatchObject({ reason: { code: "authentication-failed", cause: "peer-proof" } });
   });
 
-  test.each(["tcp", "udp"] as const)("a host that is client and server refuses its own HELLO over %s", async (transport) => {
-    const listening = await serve({ ownDeviceIds: [DEVICE_ID], handshakeTimeoutMs: 1_000 });
-    const connecting = open(listening.address(transport), { transport, handshakeTimeoutMs: 1_000 });
-    await expect(connecting).rejects.toMatchObject({ name: "ConnectError" });
-    await expect.poll(() => listening.refusals).toHaveLength(1);
-    expect(listening.refusals[0]).toMatchObject({
-      claimedDeviceId: DEVICE_ID,
-      reason: { code: "authentication-failed", cause: "own-device-id" },
-    });
-    const other = await open(listening.address(transport), { transport, deviceId: "02:00:00:00:00:01" });
-    await expectEcho(other, await listening.accept());
-  });
+  test.each(["tcp", "udp"] as const)(
+    "a host that is client and server refuses its own HELLO over %s",
+    async (transport) => {
+      const listening = await serve({ ownDeviceIds: [DEVICE_ID], handshakeTimeoutMs: 1_000 });
+      const connecting = open(listening.address(transport), { transport, handshakeTimeoutMs: 1_000 });
+      await expect(connecting).rejects.toMatchObject({ name: "ConnectError" });
+      await expect.poll(() => listening.refusals).toHaveLength(1);
+      expect(listening.refusals[0]).toMatchObject({
+        claimedDeviceId: DEVICE_ID,
+        reason: { code: "authentication-failed", cause: "own-device-id" },
+      });
+      const other = await open(listening.address(transport), { transport, deviceId: "02:00:00:00:00:01" });
+      await expectEcho(other, await listening.accept());
+    },
+  );
 });
 
 test("a session that nobody disturbs drops nothing: the counts above mean something", async () => {

@@ -40,17 +40,55 @@ describe.each(ENDS)("over TCP %s", (_, meet) => {
     });
 
     test.each<readonly [string, string, readonly (readonly [FrameTypeName, number, Uint8Array?])[]]>([
+      ["a fifth fragment", "too-many-fragments", [0, 1, 2, 3].map((seq) => ["DATA_FRAG", seq, FULL_FRAGMENT] as const)],
       [
-        "a fifth fragment",
-        "too-many-fragments",
-        [0, 1, 2, 3].map((seq) => ["DATA_FRAG", seq, FULL_FRAGMENT] as const),
+        "PING between fragments",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["PING", 1],
+        ],
       ],
-      ["PING between fragments", "broken-fragments", [["DATA_FRAG", 0, FULL_FRAGMENT], ["PING", 1]]],
-      ["PONG between fragments", "broken-fragments", [["DATA_FRAG", 0, FULL_FRAGMENT], ["PONG", 1]]],
-      ["BYE between fragments", "broken-fragments", [["DATA_FRAG", 0, FULL_FRAGMENT], ["BYE", 1]]],
-      ["REKEY between fragments", "broken-fragments", [["DATA_FRAG", 0, FULL_FRAGMENT], ["REKEY", 1, new Uint8Array(32)]]],
-      ["fragments out of order", "unexpected-sequence", [["DATA_FRAG", 1, FULL_FRAGMENT], ["DATA", 0]]],
-      ["a gap between fragments", "unexpected-sequence", [["DATA_FRAG", 0, FULL_FRAGMENT], ["DATA", 2]]],
+      [
+        "PONG between fragments",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["PONG", 1],
+        ],
+      ],
+      [
+        "BYE between fragments",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["BYE", 1],
+        ],
+      ],
+      [
+        "REKEY between fragments",
+        "broken-fragments",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["REKEY", 1, new Uint8Array(32)],
+        ],
+      ],
+      [
+        "fragments out of order",
+        "unexpected-sequence",
+        [
+          ["DATA_FRAG", 1, FULL_FRAGMENT],
+          ["DATA", 0],
+        ],
+      ],
+      [
+        "a gap between fragments",
+        "unexpected-sequence",
+        [
+          ["DATA_FRAG", 0, FULL_FRAGMENT],
+          ["DATA", 2],
+        ],
+      ],
     ])("%s", async (_name, violation, frames) => {
       const { ours, raw, keys } = await meet();
       await raw.write(...frames.map(([type, seq, plaintext]) => keys.seal(type, seq, plaintext)));
@@ -218,7 +256,9 @@ describe("the TCP handshake", () => {
   );
 
   test("is answered the same for an unknown device as for a wrong key: same frames, same lengths, same end", async () => {
-    const listening = await serve({ psk: (deviceId) => (deviceId === "d0:d1:d2:d3:d4:d5" ? new Uint8Array(32).fill(1) : undefined) });
+    const listening = await serve({
+      psk: (deviceId) => (deviceId === "d0:d1:d2:d3:d4:d5" ? new Uint8Array(32).fill(1) : undefined),
+    });
     const seen: (readonly (readonly [FrameTypeName, number])[])[] = [];
     for (const deviceId of ["d0d1d2d3d4d5", "020000000001"]) {
       const client = new RawClient({ deviceId: Buffer.from(deviceId, "hex") });

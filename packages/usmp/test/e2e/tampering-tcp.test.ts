@@ -13,14 +13,20 @@ const HANDSHAKE_FRAMES = ["HELLO", "CHALLENGE", "HELLO_ACK", "SESSION_OK"] as co
 const SESSION_FRAMES = ["DATA", "DATA_FRAG", "PING", "PONG", "BYE", "REKEY"] as const;
 
 describe("a man in the middle of TCP who flips one field", () => {
-  test.each(HANDSHAKE_FRAMES)("of %s gets the handshake refused, except for its seq, which no receiver checks", async (type) => {
-    await Promise.all(changesOf(type).map((change) => expectHandshake(type, change)));
-  });
+  test.each(HANDSHAKE_FRAMES)(
+    "of %s gets the handshake refused, except for its seq, which no receiver checks",
+    async (type) => {
+      await Promise.all(changesOf(type).map((change) => expectHandshake(type, change)));
+    },
+  );
 
   describe.each(["client-to-server", "server-to-client"] as const)("%s", (direction) => {
-    test.each(SESSION_FRAMES)("of %s ends the session with a reason, and nothing damaged is delivered", async (type) => {
-      await Promise.all(changesOf(type).map((change) => expectViolation(type, change, direction)));
-    });
+    test.each(SESSION_FRAMES)(
+      "of %s ends the session with a reason, and nothing damaged is delivered",
+      async (type) => {
+        await Promise.all(changesOf(type).map((change) => expectViolation(type, change, direction)));
+      },
+    );
   });
 });
 
@@ -91,7 +97,12 @@ function provoke(type: FrameTypeName, sender: Session, receiver: Session): void 
 }
 
 /** A relay that changes the first frame of this type; in handshakes at once, in sessions once begin() was called. */
-async function tamper(listening: LoopbackServer, type: FrameTypeName, change: Change, direction: Direction | undefined) {
+async function tamper(
+  listening: LoopbackServer,
+  type: FrameTypeName,
+  change: Change,
+  direction: Direction | undefined,
+) {
   let armed = direction === undefined;
   let changed = 0;
   let onChange = (): void => {};

@@ -16,20 +16,23 @@ interface Tampering {
 }
 
 describe("a man in the middle of UDP who flips one field", () => {
-  test.each(HANDSHAKE_FRAMES)("of %s only costs the handshake time: it is dropped and the true one still counts", async (type) => {
-    await Promise.all(
-      changesOf(type).map(async (change) => {
-        const { relay, listening, changed } = await tamper({
-          meant: (datagram) => !looksLikeUtack(datagram) && typeOf(datagram) === type,
-          apply: change.apply,
-        });
-        const client = await open(relay.address, { transport: "udp" });
-        await expectEcho(client, await listening.accept(), nameOf(change));
-        expect(changed(), nameOf(change)).toBe(1);
-        expect(listening.server.sessions.size, nameOf(change)).toBe(1);
-      }),
-    );
-  });
+  test.each(HANDSHAKE_FRAMES)(
+    "of %s only costs the handshake time: it is dropped and the true one still counts",
+    async (type) => {
+      await Promise.all(
+        changesOf(type).map(async (change) => {
+          const { relay, listening, changed } = await tamper({
+            meant: (datagram) => !looksLikeUtack(datagram) && typeOf(datagram) === type,
+            apply: change.apply,
+          });
+          const client = await open(relay.address, { transport: "udp" });
+          await expectEcho(client, await listening.accept(), nameOf(change));
+          expect(changed(), nameOf(change)).toBe(1);
+          expect(listening.server.sessions.size, nameOf(change)).toBe(1);
+        }),
+      );
+    },
+  );
 
   test("of the HELLO that carries the cookie costs it time as well", async () => {
     await Promise.all(
@@ -98,7 +101,12 @@ describe("a man in the middle of UDP who flips one field", () => {
   });
 });
 
-async function expectDrop(tampering: Tampering, type: FrameTypeName, direction: Direction, what: string): Promise<void> {
+async function expectDrop(
+  tampering: Tampering,
+  type: FrameTypeName,
+  direction: Direction,
+  what: string,
+): Promise<void> {
   const { relay, listening, begin, changed } = await tamper(tampering, false);
   const client = await open(relay.address, { transport: "udp" });
   const server = await listening.accept();

@@ -29,7 +29,11 @@ describe.skipIf(!pythonSdk().available)("many sessions with the Python SDK", () 
         sessionIds.add(ours.sessionId);
       }
       expect(sessionIds.size).toBe(IN_A_ROW);
-      expect(listening.server.statistics).toMatchObject({ sessionsEstablished: IN_A_ROW, sessionsOpen: 0, refused: {} });
+      expect(listening.server.statistics).toMatchObject({
+        sessionsEstablished: IN_A_ROW,
+        sessionsOpen: 0,
+        refused: {},
+      });
     });
 
     test(`our server serves ${AT_ONCE} of their connections at once and mixes none up`, async () => {

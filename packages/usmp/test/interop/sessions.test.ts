@@ -65,7 +65,10 @@ describe.skipIf(!pythonSdk().available)("a session with the Python SDK", () => {
       await ours.send("the last word");
       expect(await ours.close()).toEqual({ code: "closed-locally" });
       expect(String(await theirs.receive())).toBe("the last word");
-      expect(await theirs.closed).toMatchObject({ type: "ConnectionClosedError", message: expect.stringContaining("BYE") });
+      expect(await theirs.closed).toMatchObject({
+        type: "ConnectionClosedError",
+        message: expect.stringContaining("BYE"),
+      });
     });
 
     test("ends for both with their BYE", async () => {

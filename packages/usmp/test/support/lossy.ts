@@ -1,10 +1,6 @@
-import type { DatagramConditions } from "@usmp/testkit";
 import type { Session } from "usmp";
 import { expect } from "vitest";
 import { textOf } from "./loopback.ts";
-
-/** What the issue asks for: 30 % of each, in both directions. */
-export const THIRTY_PERCENT: DatagramConditions = { drop: 0.3, duplicate: 0.3, reorder: 0.3, reorderMs: 60 };
 
 /** Sends `count` numbered messages, every twentieth in three frames, and checks that each arrives once and in order. */
 export async function expectAllInOrder(from: Session, to: Session, count: number): Promise<void> {
