@@ -1,3 +1,6 @@
 /** What size.mjs measures: all of the core, and the provider for browsers. */
 export { nobleCrypto } from "@usmp/crypto/noble";
-export * from "@usmp/protocol";
+
+import * as protocol from "@usmp/protocol";
+
+export { protocol };

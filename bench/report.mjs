@@ -17,8 +17,16 @@ import { MEASURES } from "./rounds.mjs";
 
 /** @param {Results} results */
 export function printReport({ machine, tls, titles, figures, ratios, targets, bundle, held }) {
-  console.log(Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(", "));
-  console.log(`TLS agreed on ${Object.entries(tls).map(([name, value]) => `${name} ${value}`).join(", ")}\n`);
+  console.log(
+    Object.entries(machine)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(", "),
+  );
+  console.log(
+    `TLS agreed on ${Object.entries(tls)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(", ")}\n`,
+  );
 
   const names = /** @type {Name[]} */ (Object.keys(titles));
   const rows = [["of the server process", "unit", ...names.map((name) => titles[name]), "ours / TLS"]];
@@ -56,5 +64,11 @@ function digits(value) {
 /** @param {readonly (readonly string[])[]} rows the first is the head */
 function printTable(rows) {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const row of rows) console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
+  for (const row of rows)
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
 }

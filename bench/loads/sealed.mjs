@@ -46,7 +46,8 @@ async function open({ port, psk }) {
 
 /** @param {Client} client */
 function flush({ socket, connection }) {
-  for (let bytes = connection.pollTransmit(); bytes !== undefined; bytes = connection.pollTransmit()) socket.write(bytes);
+  for (let bytes = connection.pollTransmit(); bytes !== undefined; bytes = connection.pollTransmit())
+    socket.write(bytes);
 }
 
 /** @param {Client} client */

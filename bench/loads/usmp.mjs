@@ -9,7 +9,13 @@ let sessions = [];
 /** @param {{ port: number, psk: string }} server */
 function open({ port, psk }) {
   // The Python server's keepalive is its own; ours stays out of the figures.
-  return connect({ host: "127.0.0.1", port, psk: Buffer.from(psk, "hex"), keepaliveMs: 600_000, idleTimeoutMs: 900_000 });
+  return connect({
+    host: "127.0.0.1",
+    port,
+    psk: Buffer.from(psk, "hex"),
+    keepaliveMs: 600_000,
+    idleTimeoutMs: 900_000,
+  });
 }
 
 /**

@@ -9,8 +9,8 @@ import type { Established } from "./client.ts";
 import { clientProof, serverProof, type Transcript } from "./transcript.ts";
 
 /** Keys tried for one HELLO_ACK. Fewer candidates are filled up with decoys to MIN, so that an unknown id costs the same. */
-export const MAX_CANDIDATE_KEYS = 4;
-export const MIN_CANDIDATE_KEYS = 2;
+const MAX_CANDIDATE_KEYS = 4;
+const MIN_CANDIDATE_KEYS = 2;
 
 /** A proof that was good: the session, and the SESSION_OK payload that tells the client. */
 export interface Accepted extends Established {

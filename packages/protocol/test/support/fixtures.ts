@@ -1,5 +1,5 @@
 import { nodeCrypto } from "@usmp/crypto";
-import type { ClientConfig, ServerConfig, Timing } from "../../src/connection/config.ts";
+import type { ClientConfig, ServerConfig } from "../../src/connection/config.ts";
 import { DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { Secret } from "../../src/crypto/secret.ts";
@@ -22,10 +22,6 @@ export function testPsk(): Secret {
 
 export function otherTestPsk(): Secret {
   return new Secret(new Uint8Array(32).fill(0xa5));
-}
-
-export function timing(overrides: Partial<Timing> = {}): Timing {
-  return { ...DEFAULT_TIMING, ...overrides };
 }
 
 export function clientConfig(overrides: Partial<ClientConfig> = {}): ClientConfig {
