@@ -216,8 +216,9 @@ export class LiveSession implements Session, ConnectionOwner {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
     if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
+    const asked = waiters.waiting;
     const answer = waiters.wait(signal);
-    ask();
+    if (!asked) ask();
     return answer;
   }
 

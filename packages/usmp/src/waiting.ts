@@ -70,6 +70,11 @@ export class Outcome<T> {
 export class Waiters<T> {
   #waiting: Set<Deferred<T>> | undefined;
 
+  /** True when somebody waits already: what they asked for need not be asked for again. */
+  get waiting(): boolean {
+    return this.#waiting !== undefined && this.#waiting.size > 0;
+  }
+
   wait(signal: AbortSignal | undefined): Promise<T> {
     const waiter = deferred<T>();
     this.#waiting ??= new Set();

@@ -222,7 +222,8 @@ describe.each(TRANSPORTS)("a session over %s", (transport) => {
     expect(client.statistics).toMatchObject({ messagesSent: 2, messagesReceived: 0, retransmissions: 0, epoch: 0 });
     expect(server.statistics).toMatchObject({ messagesSent: 0, messagesReceived: 2, retransmissions: 0, dropped: {} });
     expect(client.statistics.bytesSent).toBeGreaterThan(1_808 + 9 + 5 * 40);
-    expect(server.statistics.bytesReceived).toBe(client.statistics.bytesSent);
+    // Over UDP the first HELLO is answered before there is a connection that could count it, and UTACKs are no frames.
+    if (transport === "tcp") expect(server.statistics.bytesReceived).toBe(client.statistics.bytesSent);
   });
 });
 
@@ -264,7 +265,7 @@ test("the server's session is announced before any of its messages, and its call
     psk: new Secret(TEST_PSK),
     onSession: (session) => {
       announced.push(session);
-      void session.send("welcome");
+      session.send("welcome").catch(() => {});
     },
   });
   for (const transport of TRANSPORTS) {
