@@ -62,7 +62,10 @@ async function checkTypes() {
 async function checkSystem() {
   const missing = await missingParts();
   for (const { name, neededFor } of missing) console.log(`Missing: ${name}, for ${neededFor}. Run: npm run test:setup`);
-  return missing.length === 0 ? PASSED : absent();
+  // Here, and not only before "interop": the unit tests of the testkit talk to it as well.
+  const reason = missing.length === 0 ? await ensurePythonSdk() : undefined;
+  if (reason !== undefined) console.log(`Missing: the Python SDK, for interop: ${reason}`);
+  return missing.length === 0 && reason === undefined ? PASSED : absent();
 }
 
 /** On a developer's machine a missing part skips what needs it; a CI run without it would prove less than it says. */
