@@ -34,6 +34,8 @@ export default defineConfig({
           name: "unit",
           include: tests("**/*.test.ts"),
           exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e],
+          // The exhaustive ones count interleavings for seconds, and longer beside another worker.
+          testTimeout: 30_000,
         },
       },
       { extends: true, test: { name: "vectors", include: vectors, testTimeout: 60_000 } },

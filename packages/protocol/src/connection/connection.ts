@@ -132,6 +132,11 @@ export abstract class Connection {
     return NOTHING_UNDELIVERED;
   }
 
+  /** Has advance() send a PING, within their pace, as ping() does. */
+  protected wantPing(): void {
+    this.#pingWanted = true;
+  }
+
   /** Begins what was asked for and may begin now. */
   protected advance(now: Instant): void {
     if (this.#state !== "established") return;
@@ -193,7 +198,7 @@ export abstract class Connection {
   }
 
   #pingDue(now: Instant): boolean {
-    return this.#pingWanted && !this.control.pingUnderWay && now >= (this.control.nextPingAt ?? now);
+    return this.#pingWanted && this.control.mayPing(now);
   }
 
   #nextRekeyAt(): Instant {

@@ -62,6 +62,11 @@ export class ControlTraffic {
     return first === undefined ? undefined : addMs(first, OWN_WINDOW_MS);
   }
 
+  /** True when a PING may leave at `now`: none is unanswered, and their pace allows it. */
+  mayPing(now: Instant): boolean {
+    return !this.pingUnderWay && now >= (this.nextPingAt ?? now);
+  }
+
   /** Notes that a PING leaves; the round trip counts from the oldest that is unanswered. */
   notePing(now: Instant): void {
     this.noteSent(now);

@@ -37,6 +37,8 @@ export type DropCause =
   | "receiver-full"
   /** Authentic, of an epoch that a rekey has left behind. */
   | "stale-epoch"
+  /** Authentic, but with a number that no peer uses that keeps its window. */
+  | "out-of-reach"
   /** A proof that was not looked at, because too many wrong ones came just before. */
   | "proof-budget"
   /** A CHALLENGE beyond the number that a client answers. */

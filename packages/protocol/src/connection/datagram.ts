@@ -1,6 +1,6 @@
 import { LAST_SEQ, REKEY_SALT_LENGTH } from "../constants.ts";
 import type { Side, TrafficKeys } from "../crypto/provider.ts";
-import { DatagramEpochs, type Opened } from "../record/datagram-epochs.ts";
+import { DatagramEpochs, type EarlyFrame, type Opened } from "../record/datagram-epochs.ts";
 import { Assembler } from "../record/fragment.ts";
 import { nonceMatches, plaintextLength } from "../record/protection.ts";
 import { RttEstimator } from "../recovery/rtt.ts";
@@ -108,9 +108,9 @@ export abstract class DatagramConnection extends Connection {
     const acknowledged = this.#session?.lanes.acknowledge({ ...utack, mac }, now);
     if (acknowledged === undefined) return false;
     this.#noteAuthentic(this.peer, now);
-    if (acknowledged.what === "bye") this.finish(this.#closeReason());
-    if (acknowledged.what === "message") this.emit({ type: "acknowledged", id: acknowledged.id });
-    if (acknowledged.what === "rekey") {
+    for (const id of acknowledged.through) this.emit({ type: "acknowledged", id });
+    if (acknowledged.type === FrameType.BYE) this.finish(this.#closeReason());
+    if (acknowledged.type === FrameType.REKEY) {
       this.#session?.epochs.ownAcknowledged();
       this.noteRekeyed("us");
     }
@@ -150,7 +150,10 @@ export abstract class DatagramConnection extends Connection {
     if (this.state === "established") this.#beginClose(now);
   }
 
-  /** The application is behind: DATA is dropped unacknowledged, so that the peer keeps it. Control frames still pass. */
+  /**
+   * The application is behind: DATA is dropped unacknowledged, so that the peer keeps it. Control frames still pass, and what came
+   * early and was acknowledged before still follows once the gap before it closes: less than a window of 64 frames.
+   */
   pauseReceiving(): void {
     this.#paused = true;
   }
@@ -211,10 +214,12 @@ export abstract class DatagramConnection extends Connection {
     if (this.#session === undefined || this.isClosed()) return;
     const { lanes, epochs } = this.#session;
     if (this.#owed !== undefined && lanes.idle) this.#payOwed(this.#owed, epochs, now);
+    if (this.#markMayGo(lanes, now)) this.wantPing();
     super.advance(now);
     if (lanes.spent && this.state === "established") this.#beginClose(now);
     const closing = this.state === "closing";
-    lanes.pump({ begin: this.confirmed && !epochs.frozen && (closing || !this.rekeyDue(now)), closing }, now);
+    const begin = this.confirmed && !epochs.frozen && (closing || !this.rekeyDue(now));
+    lanes.pump({ begin, bulk: true, closing }, now);
   }
 
   protected override transportTimeout(): Instant | undefined {
@@ -281,6 +286,7 @@ export abstract class DatagramConnection extends Connection {
     if (typeof opened === "string") return this.drop(opened);
     this.#noteAuthentic(from, now);
     if (!opened.fresh) return this.#onDuplicate(frame, opened, from, now);
+    if (frame.type === FrameType.PING) epochs.hear(opened, frame.seq);
     const declined = this.#declines(frame, opened, now);
     if (declined !== undefined) {
       if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewestDeclined(from, now);
@@ -294,13 +300,14 @@ export abstract class DatagramConnection extends Connection {
     else {
       const utacks = epochs.utacks(opened, frame.type, frame.seq);
       for (const utack of utacks) this.#transmit(utack, from);
-      this.#take(frame, opened.plaintext, utacks, now);
+      this.#take(frame, opened, utacks, now);
     }
     this.advance(now);
   }
 
   /** Why an authentic, fresh frame has no place; it stays unacknowledged and, but for breaches, will come again. */
-  #declines(frame: Frame, { plaintext }: Opened, now: Instant): DropCause | undefined {
+  #declines(frame: Frame, { plaintext, epoch }: Opened, now: Instant): DropCause | undefined {
+    if (epoch.order?.reaches(frame.seq) === false) return "out-of-reach";
     switch (frame.type) {
       case FrameType.DATA:
       case FrameType.DATA_FRAG:
@@ -318,9 +325,12 @@ export abstract class DatagramConnection extends Connection {
     }
   }
 
-  #take(frame: Frame, plaintext: Uint8Array, utacks: readonly Uint8Array[], now: Instant): void {
-    if (frame.type === FrameType.DATA || frame.type === FrameType.DATA_FRAG) this.#onData(frame, plaintext);
-    else {
+  #take(frame: Frame, { plaintext, epoch }: Opened, utacks: readonly Uint8Array[], now: Instant): void {
+    const { type, seq } = frame;
+    const isData = type === FrameType.DATA || type === FrameType.DATA_FRAG;
+    const data = isData ? { type, seq, plaintext } : undefined;
+    for (const next of epoch.order?.put(seq, data) ?? [data]) if (next !== undefined) this.#onData(next);
+    if (!isData) {
       if (frame.type === FrameType.PONG) this.onPong(now);
       if (frame.type === FrameType.PING) {
         this.control.noteSent(now);
@@ -333,12 +343,12 @@ export abstract class DatagramConnection extends Connection {
     }
   }
 
-  #onData(frame: Frame, plaintext: Uint8Array): void {
-    if (this.#assembler.breaksAt(frame.seq)) {
+  #onData({ type, seq, plaintext }: EarlyFrame): void {
+    if (this.#assembler.breaksAt(seq)) {
       this.#assembler.discard();
       this.drop("broken-fragments");
     }
-    const assembled = this.#assembler.add(frame.type, frame.seq, plaintext);
+    const assembled = this.#assembler.add(type, seq, plaintext);
     if (assembled === undefined) return;
     if ("violation" in assembled) return this.drop(assembled.violation);
     this.counters.messagesReceived++;
@@ -367,6 +377,11 @@ export abstract class DatagramConnection extends Connection {
     this.#owed = undefined;
     for (const utack of epochs.utacks(owed.opened, FrameType.REKEY, owed.seq)) this.#transmit(utack, owed.to);
     epochs.startHold(now, this.#quietMs);
+  }
+
+  /** True when a PING that says something about order would be alone on its way. */
+  #markMayGo(lanes: Lanes, now: Instant): boolean {
+    return lanes.idle && lanes.markDue !== undefined && (lanes.draining || this.control.mayPing(now));
   }
 
   #noteAuthentic(from: Address, now: Instant): void {

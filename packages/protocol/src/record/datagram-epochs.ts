@@ -4,15 +4,32 @@ import { rekeyInfo } from "../crypto/key-schedule.ts";
 import type { CryptoProvider, Side, TrafficKeys } from "../crypto/provider.ts";
 import type { Violation } from "../errors.ts";
 import { addMs, type Instant } from "../time.ts";
-import type { Frame } from "../wire/frame.ts";
+import type { Frame, FrameType } from "../wire/frame.ts";
 import { encodeSealedUtack, type Utack } from "../wire/utack.ts";
+import { markedSeq, markIn, type OrderMark } from "./order-marks.ts";
 import { openFrame } from "./protection.ts";
+import { ReceiveOrder } from "./receive-order.ts";
 import { ReplayWindow } from "./replay-window.ts";
 
-/** Keys of one generation and the replay window that belongs to them. */
+/** A frame of a message, opened, until those before it have come. */
+export interface EarlyFrame {
+  readonly type: FrameType;
+  readonly seq: number;
+  readonly plaintext: Uint8Array;
+}
+
+/** Keys of one generation, the replay window that belongs to them, and what the two ends have said about order under them. */
 export interface Epoch {
   readonly keys: TrafficKeys;
   readonly window: ReplayWindow;
+  /** Set once the peer has said that it leaves no number out. */
+  order: ReceiveOrder<EarlyFrame> | undefined;
+  /** The peer has said that it puts our frames into order. */
+  peerOrders: boolean;
+  /** What we have said last. */
+  said: OrderMark | undefined;
+  /** The peer has acknowledged a frame of ours: so it has a number to measure a jump from. */
+  heard: boolean;
 }
 
 export interface Opened {
@@ -39,6 +56,9 @@ export type Followed =
   | "won"
   /** Of an epoch that was left behind. */
   | "stale";
+
+/** Messages that must wait before we offer to keep an order: below it stop and wait is as good, and leaves no gap. */
+const OFFER_BACKLOG = 16;
 
 /** Old, loser's, winner's and the one after: no honest peer needs more at a time. */
 const MAX_READABLE = 4;
@@ -83,6 +103,39 @@ export class DatagramEpochs {
   /** Takes a sequence number: it is spent whatever becomes of its frame (P5). */
   takeSeq(): number {
     return this.#nextSeq++;
+  }
+
+  /** True when several frames may be in flight: we leave no number out, and the peer puts them into order. */
+  get pipelined(): boolean {
+    return this.#transmit.said !== undefined && this.#transmit.peerOrders;
+  }
+
+  /**
+   * What is to be said about order by the next frame, which must then be alone on its way. An offer when so many messages wait; an
+   * answer as soon as the peer has offered, or answered.
+   */
+  markDue(waiting: number): OrderMark | undefined {
+    const { order, said, heard } = this.#transmit;
+    if (order !== undefined) return said === "answer" ? undefined : "answer";
+    return said === undefined && heard && waiting >= OFFER_BACKLOG ? "offer" : undefined;
+  }
+
+  /** Moves on to the number that says `mark`; nothing when the space has no room for it any more. */
+  say(mark: OrderMark): void {
+    this.#transmit.said = mark;
+    this.#nextSeq = markedSeq(mark, this.#nextSeq, this.#transmit.keys.transmit) ?? this.#nextSeq;
+  }
+
+  /** Learns what a fresh, authentic frame says about order, before it has its place: its place may come later. */
+  hear({ epoch }: Opened, seq: number): OrderMark | undefined {
+    // The first number of an epoch is a jump from nowhere, unless we asked for it.
+    if (epoch.window.newest < 0 && epoch.said === undefined) return undefined;
+    const mark = markIn(seq, epoch.window, epoch.keys.receive);
+    if (mark === undefined) return undefined;
+    if (epoch.order === undefined) epoch.order = new ReceiveOrder(seq);
+    else epoch.order.restart(seq);
+    if (mark === "answer") epoch.peerOrders = true;
+    return mark;
   }
 
   /** True while nothing new may be sent: our REKEY is unacknowledged, or the peer's is not settled (R4). */
@@ -246,5 +299,12 @@ export class DatagramEpochs {
 const MAX_QUIET_MS = 10_000;
 
 function newEpoch(keys: TrafficKeys): Epoch {
-  return { keys, window: new ReplayWindow() };
+  return {
+    keys,
+    window: new ReplayWindow(),
+    order: undefined,
+    peerOrders: false,
+    said: undefined,
+    heard: false,
+  };
 }

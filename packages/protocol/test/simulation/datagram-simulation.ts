@@ -15,8 +15,8 @@ import type { SimulatedEnd } from "./simulated-end.ts";
 import { Simulation } from "./simulation.ts";
 
 const SERVER_ADDRESS: Address = { key: "server" };
-/** One input makes a connection send so many datagrams at most: UTACKs under each live key, a frame of each lane, a few messages more. */
-const MAX_OUTBOX = 12;
+/** One input makes a connection send so many datagrams at most: UTACKs under each live key, a window of frames, a message and a PING more. */
+const MAX_OUTBOX = 42;
 /** Spec section 6: what the stateless half of a server sends, to what it received. */
 const MAX_AMPLIFICATION = 1.6;
 /** The longest that a healed session may need: a keepalive to bring back an address, a hold, a resend, and what was queued. */

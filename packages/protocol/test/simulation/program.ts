@@ -44,6 +44,11 @@ export function drawProgram(random: SeededRandom): Program {
       const gapMs = random.pick([0, 0, 5, 100]);
       for (let i = random.between(1, 5); i > 0; i--) add(side, at + i * gapMs, drawMessage(random));
     }
+    // Enough to wait in a queue: several frames may be in flight then.
+    if (random.chance(0.3)) {
+      const at = moment();
+      for (let i = random.between(20, 120); i > 0; i--) add(side, at, drawMessage(random));
+    }
     for (let pings = random.int(4); pings > 0; pings--) add(side, moment(), { type: "ping" });
     if (random.chance(0.3)) add(side, moment(), { type: "stall", ms: random.pick([50, 1_000, 8_000, 40_000]) });
   }
