@@ -1,5 +1,5 @@
 import type { CloseReason } from "@usmp/protocol";
-import type { Peer, Refusal, Session, TransportName } from "usmp";
+import type { Move, Peer, Refusal, Session, TransportName } from "usmp";
 import { describeReason, formatAddress } from "usmp";
 import { asText } from "./printable.ts";
 
@@ -18,6 +18,7 @@ export type CliEvent =
   | ({ readonly event: "pong" } & SessionIdentity & { readonly roundTripMs: number })
   | ({ readonly event: "rekeyed" } & SessionIdentity & { readonly epoch: number })
   | ({ readonly event: "stats" } & SessionIdentity & StatisticsContent)
+  | ({ readonly event: "moved" } & SessionIdentity & MoveContent)
   | ({ readonly event: "closed" } & SessionIdentity & ReasonContent)
   | RefusedEvent
   | ErrorEvent;
@@ -90,6 +91,13 @@ interface ReasonContent {
   readonly description: string;
 }
 
+interface MoveContent {
+  readonly from: string;
+  readonly to: string;
+  /** False until the new address has shown that it hears us. */
+  readonly proven: boolean;
+}
+
 interface StatisticsContent {
   readonly messagesSent: number;
   readonly messagesReceived: number;
@@ -152,6 +160,10 @@ export function statsEvent(session: Session): CliEvent {
     roundTripMs: roundTripMs === undefined ? null : microseconds(roundTripMs),
     dropped,
   };
+}
+
+export function movedEvent(session: Session, { from, to, proven }: Move): CliEvent {
+  return { event: "moved", ...identity(session), from: peerText(from), to: peerText(to), proven };
 }
 
 export function closedEvent(session: Session, reason: CloseReason): CliEvent {

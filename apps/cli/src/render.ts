@@ -35,6 +35,7 @@ const LABEL_STYLE = {
   pong: "gray",
   rekeyed: "gray",
   stats: "gray",
+  moved: "yellow",
   closed: "yellow",
   refused: "red",
   error: "red",
@@ -62,6 +63,8 @@ function describe(event: CliEvent): string {
       return `${who(event)} epoch ${event.epoch}`;
     case "stats":
       return `${who(event)} ${describeStatistics(event)}`;
+    case "moved":
+      return `${who(event)} from ${event.from} to ${event.to}${event.proven ? "" : ", which has yet to prove itself"}`;
     case "closed":
       return `${who(event)} ${event.reason}: ${event.description}`;
     case "refused":

@@ -4,12 +4,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nodeCrypto } from "@usmp/crypto";
 import { FrameType, Secret, sealedLength, sealFrame } from "@usmp/protocol";
+import { SeededRandom, UdpRelay } from "@usmp/testkit";
 import type { Command } from "commander";
+import { formatAddress } from "usmp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { COMMAND_ERROR_CODES } from "../src/failure.ts";
 import { LINE_COMMANDS } from "../src/line-command.ts";
 import { createProgram, run } from "../src/program.ts";
-import { begin, client, freeAddress, OTHER_TEST_KEY, serve, TEST_KEY } from "./commands/running.ts";
+import {
+  begin,
+  client,
+  freeAddress,
+  type Listening,
+  library,
+  OTHER_TEST_KEY,
+  serve,
+  TEST_KEY,
+} from "./commands/running.ts";
 import { framesOf, type RecordedSession, sessions } from "./inspect/vectors.ts";
 import { virtualEnvironment } from "./virtual-environment.ts";
 
@@ -123,6 +134,7 @@ async function collectSamples(
   collect((await client(["send", server.udp, "text", "--udp", "--wait", "1", "--json"])).objects);
   await client(["send", server.tcp, "x"], "", OTHER_TEST_KEY);
   await server.environment.stdout.line((line) => line.includes('"refused"'));
+  await move(server);
   server.environment.stop();
   await server.done;
   collect(server.environment.stdout.objects);
@@ -143,6 +155,19 @@ async function collectSamples(
   collect(await own(["inspect", recording.join(""), "--key", keys, "--json"]));
   collect(await own(["inspect", fragmentedText(session), "--key", keys, "--json"]));
   collect(await own(["keygen", "--json"]));
+}
+
+/** A device whose NAT takes another port. */
+async function move(server: Listening): Promise<void> {
+  const [host, port] = server.udp.split(":") as [string, string];
+  const relay = await UdpRelay.start({ server: { host, port: Number(port) }, random: new SeededRandom(1) });
+  const session = await library(formatAddress(relay.address), "udp");
+  await session.send("at home");
+  await relay.rebind();
+  await session.send("away");
+  await server.environment.stdout.line((line) => line.includes('"moved"') && line.includes('"proven":true'));
+  await session.close();
+  relay.close();
 }
 
 async function own(words: string[]): Promise<Record<string, unknown>[]> {

@@ -5,8 +5,13 @@ export {
   type ConnectionConfig,
   checkDeviceId,
   checkPsk,
+  DEFAULT_REKEYING,
   DEFAULT_TIMING,
+  type KeyLimits,
+  parseRekeying,
   parseTiming,
+  type Rekeying,
+  type RekeyPolicy,
   type ServerConfig,
   type Timing,
 } from "./connection/config.ts";
@@ -24,6 +29,7 @@ export type {
   HandshakeAwait,
   Undelivered,
 } from "./connection/events.ts";
+export type { KeyLimit } from "./connection/key-life.ts";
 export { StreamConnection, type StreamOptions } from "./connection/stream.ts";
 export { StreamClient } from "./connection/stream-client.ts";
 export { StreamServer } from "./connection/stream-server.ts";

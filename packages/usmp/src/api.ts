@@ -1,4 +1,4 @@
-import type { CloseReason, CryptoProvider, Secret } from "@usmp/protocol";
+import type { CloseReason, CryptoProvider, RekeyPolicy, Secret } from "@usmp/protocol";
 import type { Clock } from "./clock.ts";
 
 /** A pre-shared key: 16 bytes or more. A Secret stays yours to wipe; of plain bytes the library takes a copy and wipes that. */
@@ -44,7 +44,24 @@ export interface SessionSettings {
   readonly clock?: Clock | undefined;
 }
 
+/** When the keys of an epoch have served long enough, whichever comes first, and what is done then. See docs/rekey.md. */
+export interface RekeySettings {
+  /** Frames, both directions together. Default and most: 2^28. */
+  readonly afterFrames?: number | undefined;
+  /** Bytes of frames, both directions together. Default and most: 2^36. */
+  readonly afterBytes?: number | undefined;
+  /** Milliseconds. Default a day, most a month. */
+  readonly afterMs?: number | undefined;
+  /**
+   * "own" (default): a REKEY if the peer has shown to be of this implementation, which is possible over UDP; else the session ends with
+   * BYE, reason "key-expired", for a new one. "quiet": over TCP also a REKEY with any peer, in a moment without traffic. "always": a REKEY,
+   * for peers that are known to bear it. "never": BYE.
+   */
+  readonly policy?: RekeyPolicy | undefined;
+}
+
 export interface ConnectOptions extends SessionSettings, WaitOptions {
+  readonly rekey?: RekeySettings | undefined;
   readonly host: string;
   readonly port: number;
   /** Default "tcp". */
@@ -61,6 +78,10 @@ export interface ListenOptions extends SessionSettings {
   readonly tcp?: ListenAddress | undefined;
   readonly udp?: ListenAddress | undefined;
   readonly psk: Psk | PskLookup;
+  /** For all sessions, or device by device. */
+  readonly rekey?: RekeySettings | ((deviceId: string) => RekeySettings) | undefined;
+  /** Called when a UDP session's peer is at another address, and again when that address has shown that it hears us. */
+  readonly onMoved?: ((session: Session, move: Move) => void) | undefined;
   /** Called with each session as it is established; an alternative to iterating the server. */
   readonly onSession?: ((session: Session) => void) | undefined;
   /** Called with each attempt that did not become a session, and why. */
@@ -71,6 +92,17 @@ export interface ListenOptions extends SessionSettings {
   readonly maxSessions?: number | undefined;
   /** Handshakes under way at once, per transport; the oldest gives way to a new one. Default 1,024. */
   readonly maxHandshakes?: number | undefined;
+}
+
+/** A UDP session follows its peer: an authentic, fresh frame came from `to`. */
+export interface Move {
+  readonly from: Peer;
+  readonly to: Peer;
+  /**
+   * False at first: whoever overhears a frame may bring it from an address of its own, so only a PING goes there. True once it was
+   * answered from there. An address that stays silent is given up for the one before, which is a move as well, and a proven one.
+   */
+  readonly proven: boolean;
 }
 
 /** An attempt that ended before a session: for logs and for `why`. Holds no proof, no key, no transcript. */

@@ -4,7 +4,9 @@ import {
   constants,
   DatagramClient,
   FrameSlab,
+  parseRekeying,
   parseTiming,
+  type Rekeying,
   type Secret,
   StreamClient,
   type Timing,
@@ -39,12 +41,13 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   checkHostAndPort(options.host, options.port, "", 1);
   const crypto = options.crypto ?? nodeCrypto;
   const timing = parseTiming(options);
+  const rekeying = parseRekeying(options.rekey);
   const receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
   const deviceId = options.deviceId === undefined ? randomDeviceId(crypto) : parseDeviceId(options.deviceId);
   const key = usableKey(options.psk, options.development ?? false);
   const attempt = new Attempt(formatAddress(options), receiveBufferBytes);
   try {
-    const config = { crypto, timing, psk: key.secret, deviceId };
+    const config = { crypto, timing, rekeying, psk: key.secret, deviceId };
     return await (transport === "tcp" ? overTcp(options, config, attempt) : overUdp(options, config, attempt));
   } finally {
     if (key.owned) key.secret.wipe();
@@ -54,6 +57,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
 interface Config {
   readonly crypto: NonNullable<ConnectOptions["crypto"]>;
   readonly timing: Timing;
+  readonly rekeying: Rekeying;
   readonly psk: Secret;
   readonly deviceId: Uint8Array;
 }

@@ -87,6 +87,8 @@ export function describeReason(reason: CloseReason): string {
       return `nothing authentic came for ${Math.round(reason.silentMs / 1000)} s`;
     case "sequence-exhausted":
       return "its sequence numbers were used up; connect again";
+    case "key-expired":
+      return `its keys had reached their limit of ${reason.limit}; connect again`;
     case "transport-ended":
       return reason.awaiting === undefined
         ? "the connection ended without BYE"

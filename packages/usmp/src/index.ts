@@ -1,15 +1,17 @@
-export type { CloseReason, CryptoProvider } from "@usmp/protocol";
+export type { CloseReason, CryptoProvider, RekeyPolicy } from "@usmp/protocol";
 export { Secret, UsageError } from "@usmp/protocol";
 export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type {
   ConnectOptions,
   ListenAddress,
   ListenOptions,
+  Move,
   Peer,
   Psk,
   PskAnswer,
   PskLookup,
   Refusal,
+  RekeySettings,
   Server,
   ServerStatistics,
   Session,

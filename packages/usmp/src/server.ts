@@ -1,7 +1,7 @@
 import { nodeCrypto } from "@usmp/crypto";
-import { parseTiming, UsageError } from "@usmp/protocol";
+import { DEFAULT_REKEYING, parseRekeying, parseTiming, type ServerConfig, UsageError } from "@usmp/protocol";
 import { AddressError, checkHostAndPort, parseListenAddress } from "@usmp/transport";
-import type { ListenAddress, ListenOptions, Peer, Refusal, Server, ServerStatistics, Session } from "./api.ts";
+import type { ListenAddress, ListenOptions, Move, Peer, Refusal, Server, ServerStatistics, Session } from "./api.ts";
 import { systemClock } from "./clock.ts";
 import { formatDeviceId, parseDeviceId } from "./device-id.ts";
 import { ListenError } from "./errors.ts";
@@ -45,6 +45,7 @@ class LiveServer implements Server, Reception {
   readonly #maxSessions: number;
   readonly #acceptorOptions: AcceptorOptions & { readonly maxSessions: number };
   readonly #onSession: ((session: Session) => void) | undefined;
+  readonly #onMoved: ListenOptions["onMoved"];
   readonly #onRefused: ((refusal: Refusal) => void) | undefined;
   /** Sessions for whoever iterates; unused when there is a callback. */
   readonly #announced: Inbox<Session> = new Inbox();
@@ -64,9 +65,15 @@ class LiveServer implements Server, Reception {
     this.#maxSessions = countLimit("maxSessions", options.maxSessions, DEFAULT_MAX_SESSIONS);
     this.receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
     this.#onSession = options.onSession;
+    this.#onMoved = options.onMoved;
     this.#onRefused = options.onRefused;
     this.#acceptorOptions = {
-      config: { crypto, timing, isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)) },
+      config: {
+        crypto,
+        timing,
+        rekeying: this.#rekeyingOf(options.rekey),
+        isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)),
+      },
       clock: options.clock ?? systemClock,
       reception: this,
       maxSessions: this.#maxSessions,
@@ -153,6 +160,23 @@ class LiveServer implements Server, Reception {
     // Only proof replaces: a relayed HELLO gets as far as SESSION_OK without any key (spec section 3).
     this.#byDevice.set(session.deviceId, session);
     known?.end({ code: "replaced" });
+  }
+
+  onMoved(session: LiveSession, move: Move): void {
+    this.#onMoved?.(session, move);
+  }
+
+  /** Settings for all are checked now; what a function answers, when a device's session begins, and the defaults stand in for what cannot be. */
+  #rekeyingOf(given: ListenOptions["rekey"]): ServerConfig["rekeying"] {
+    if (typeof given !== "function") return parseRekeying(given);
+    return (deviceId) => {
+      try {
+        return parseRekeying(given(formatDeviceId(deviceId)));
+      } catch {
+        this.noteDropped("rekey-settings");
+        return DEFAULT_REKEYING;
+      }
+    };
   }
 
   async #close(): Promise<void> {

@@ -1,5 +1,13 @@
-import { type CloseReason, type Connection, type ConnectionEvent, constants, UsageError } from "@usmp/protocol";
-import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import {
+  type Address,
+  type CloseReason,
+  type Connection,
+  type ConnectionEvent,
+  constants,
+  UsageError,
+} from "@usmp/protocol";
+import type { Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { SessionClosedError } from "./errors.ts";
@@ -33,6 +41,7 @@ export interface SessionLink {
 /** Who is told what becomes of a session. */
 export interface SessionHost {
   onMoment(moment: "proven" | "closed", session: LiveSession): void;
+  onMoved(session: LiveSession, move: Move): void;
 }
 
 /** An established session over any transport: see Session in api.ts. */
@@ -176,6 +185,12 @@ export class LiveSession implements Session, ConnectionOwner {
         this.#proven.settle(true);
         this.#host?.onMoment("proven", this);
         break;
+      case "moved":
+        this.#host?.onMoved(this, moveOf(event.from, event.to, event.proven));
+        break;
+      case "path-proven":
+        this.#host?.onMoved(this, moveOf(event.from, event.address, true));
+        break;
       case "closed":
         this.#onClosed(event.reason);
         break;
@@ -226,6 +241,12 @@ export class LiveSession implements Session, ConnectionOwner {
   async #rejectWhenClosed(): Promise<never> {
     throw new SessionClosedError(await this.closed);
   }
+}
+
+/** The core hands addresses back as its driver gave them. */
+function moveOf(from: Address, to: Address, proven: boolean): Move {
+  const peerOf = ({ host, port }: DatagramAddress): Peer => ({ transport: "udp", host, port });
+  return { from: peerOf(from as DatagramAddress), to: peerOf(to as DatagramAddress), proven };
 }
 
 function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, undefined> {

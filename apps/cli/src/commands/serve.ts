@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { ListenError, type ListenOptions, listen, type Refusal, type Secret, type Server, type Session } from "usmp";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
-import { closedEvent, messageEvent, refusedEvent, sessionEvent } from "../events.ts";
+import { closedEvent, messageEvent, movedEvent, refusedEvent, sessionEvent } from "../events.ts";
 import { CommandError } from "../failure.ts";
 import { type KeyOptions, loadKey } from "../key-source.ts";
 import { addJsonOption, addKeyOptions, addListenOptions, type ListenSelection } from "../options.ts";
@@ -49,6 +49,10 @@ export async function serveWithKey(
         const work = attend(session, options.echo ?? false, reporter);
         attended.add(work);
         void work.finally(() => attended.delete(work));
+      },
+      // Not awaited, so not while the reader of our output stalls: a peer that moves for ever must not fill memory.
+      onMoved: (session, move) => {
+        if (!environment.stdout.writableNeedDrain) void reporter.event(movedEvent(session, move));
       },
       onRefused: (refusal) => refusals.add(refusal),
     });

@@ -13,6 +13,37 @@ import { UsageError } from "../errors.ts";
 export interface ConnectionConfig {
   readonly crypto: CryptoProvider;
   readonly timing: Timing;
+  /** Default: DEFAULT_REKEYING. A server may decide device by device. */
+  readonly rekeying?: Rekeying | ((deviceId: Uint8Array) => Rekeying) | undefined;
+}
+
+/**
+ * When the keys of an epoch have served long enough, whichever comes first. Far below what AES-256-GCM bears: SP 800-38D section 8.3
+ * allows 2^32 invocations under one key, and RFC 8446 section 5.5 keeps to 2^24.5 records of 2^14 bytes, which is 2^34.5 blocks; 2^28
+ * frames of at most 31 blocks are under 2^33.
+ */
+export interface KeyLimits {
+  /** Frames, both directions together. */
+  readonly afterFrames: number;
+  /** Bytes of whole frames, both directions together. */
+  readonly afterBytes: number;
+  /** Milliseconds: how much recorded traffic a stolen key opens. */
+  readonly afterMs: number;
+}
+
+/**
+ * What is done then. A REKEY of ours can cost a peer of the field its session (spec section 7), a BYE only a new handshake, which also brings
+ * a fresh exchange (threats page, R8).
+ *
+ * - "own": REKEY if the peer has shown to be of this implementation (docs/pipelining.md), else BYE.
+ * - "quiet": as "own", and on in-order transports also REKEY with any peer, in a moment without traffic; BYE if none comes.
+ * - "always": REKEY. For peers that are known to bear it.
+ * - "never": BYE.
+ */
+export type RekeyPolicy = "own" | "quiet" | "always" | "never";
+
+export interface Rekeying extends KeyLimits {
+  readonly policy: RekeyPolicy;
 }
 
 /** Durations in milliseconds. */
@@ -41,6 +72,39 @@ export const DEFAULT_TIMING: Timing = {
   keepaliveMs: DEFAULT_KEEPALIVE_MS,
   idleTimeoutMs: DEFAULT_IDLE_TIMEOUT_MS,
 };
+
+export const DEFAULT_REKEYING: Rekeying = {
+  afterFrames: 2 ** 28,
+  afterBytes: 2 ** 36,
+  afterMs: 24 * 3_600_000,
+  policy: "own",
+};
+
+/** A month: beyond it a limit of age is none. */
+const MAX_KEY_AGE_MS = 31 * 24 * 3_600_000;
+const POLICIES: readonly RekeyPolicy[] = ["own", "quiet", "always", "never"];
+
+/** Checks limits and policy once, at the edge; what is missing takes its default. Throws UsageError "invalid-option". */
+export function parseRekeying(given: { readonly [Key in keyof Rekeying]?: Rekeying[Key] | undefined } = {}): Rekeying {
+  const policy = given.policy ?? DEFAULT_REKEYING.policy;
+  if (!POLICIES.includes(policy)) {
+    throw new UsageError(
+      "invalid-option",
+      `rekey.policy is ${JSON.stringify(policy)}; it is ${POLICIES.map((known) => `"${known}"`).join(", ")}`,
+    );
+  }
+  return {
+    afterFrames: keyLimit("afterFrames", given.afterFrames, DEFAULT_REKEYING.afterFrames),
+    afterBytes: keyLimit("afterBytes", given.afterBytes, DEFAULT_REKEYING.afterBytes),
+    afterMs: keyLimit("afterMs", given.afterMs, DEFAULT_REKEYING.afterMs, MAX_KEY_AGE_MS),
+    policy,
+  };
+}
+
+/** What holds for the keys of a session with this device. */
+export function rekeyingFor({ rekeying }: ConnectionConfig, deviceId: Uint8Array): Rekeying {
+  return (typeof rekeying === "function" ? rekeying(deviceId) : rekeying) ?? DEFAULT_REKEYING;
+}
 
 /** Checks durations once, at the edge; what is missing takes its default. Throws UsageError "invalid-option". */
 export function parseTiming(given: { readonly [Key in keyof Timing]?: number | undefined }): Timing {
@@ -81,4 +145,10 @@ function duration(field: string, given: number | undefined, fallback: number): n
     throw new UsageError("invalid-option", `${field} is ${value}; it must be a positive number of milliseconds`);
   }
   return value;
+}
+
+function keyLimit(field: keyof KeyLimits, given: number | undefined, fallback: number, most = fallback): number {
+  const value = given ?? fallback;
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new UsageError("invalid-option", `rekey.${field} is ${value}; it must be a whole number from 1 to ${most}`);
 }

@@ -1,16 +1,24 @@
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { UsageError } from "../errors.ts";
-import { addMs, earliest, type Instant } from "../time.ts";
+import { addMs, earliest, type Instant, instant } from "../time.ts";
 import { FrameType } from "../wire/frame.ts";
-import type { ConnectionConfig, Timing } from "./config.ts";
+import { type ConnectionConfig, DEFAULT_REKEYING, type RekeyPolicy, rekeyingFor, type Timing } from "./config.ts";
 import { ControlTraffic } from "./control-traffic.ts";
 import { Counters } from "./counters.ts";
 import type { CloseReason, ConnectionEvent, HandshakeAwait, Undelivered } from "./events.ts";
+import { KeyLife, type KeyLimit } from "./key-life.ts";
 
 export type ConnectionState = "handshaking" | "established" | "closing" | "closed";
 
 /** Our own REKEYs are at least this far apart (spec section 4). */
 const MIN_REKEY_INTERVAL_MS = 1_000;
+/** A line without traffic for so long is quiet: a peer that answers at once has answered. */
+const QUIET_MS = 1_000;
+/** How long keys that have reached a limit wait for a quiet line. */
+const MAX_WAIT_FOR_QUIET_MS = 600_000;
+/** How long a peer may take to show that it is one of ours. */
+const MAX_WAIT_FOR_ANSWER_MS = 15_000;
+const NEVER: Instant = instant(Number.POSITIVE_INFINITY);
 const NOTHING_UNDELIVERED: Undelivered = { unknown: [], unsent: [] };
 
 /**
@@ -28,6 +36,7 @@ export abstract class Connection {
   protected lastSentAt: Instant;
   protected lastReceivedAt: Instant;
   readonly #timing: Timing;
+  readonly #config: ConnectionConfig;
   readonly #startedAt: Instant;
   /** Absent while none waits: an idle connection holds nothing for them. */
   #events: ConnectionEvent[] | undefined;
@@ -36,10 +45,15 @@ export abstract class Connection {
   #rekeyWanted = false;
   #rekeyedAt: Instant | undefined;
   #epoch = 0;
+  #keyLife: KeyLife | undefined;
+  #rekeyPolicy: RekeyPolicy = DEFAULT_REKEYING.policy;
+  /** Since when the keys have been over a limit. */
+  #expired: { readonly limit: KeyLimit; readonly at: Instant } | undefined;
 
   protected constructor(config: ConnectionConfig, now: Instant) {
     this.crypto = config.crypto;
     this.#timing = config.timing;
+    this.#config = config;
     this.#startedAt = now;
     this.lastSentAt = now;
     this.lastReceivedAt = now;
@@ -69,7 +83,10 @@ export abstract class Connection {
       case "handshaking":
         return earliest(addMs(this.#startedAt, this.#timing.handshakeTimeoutMs), this.transportTimeout());
       case "established":
-        return earliest(earliest(this.#livenessTimeout(), this.#requestTimeout()), this.transportTimeout());
+        return earliest(
+          earliest(this.#livenessTimeout(), this.#requestTimeout()),
+          earliest(this.#keyTimeout(), this.transportTimeout()),
+        );
       case "closing":
         return this.transportTimeout();
       case "closed":
@@ -123,6 +140,14 @@ export abstract class Connection {
   protected abstract get canRekey(): boolean;
   /** False while the peer has not shown that it follows our last REKEY. */
   protected abstract get settled(): boolean;
+  /** True when the peer is one of ours; undefined when it can be asked; false when it cannot. */
+  protected abstract get peerIsOurs(): boolean | undefined;
+  /** Finds out whether the peer is one of ours. */
+  protected abstract askPeer(): void;
+  /** True where a REKEY on a quiet line is safe with any peer: in order. */
+  protected abstract get quietIsSafe(): boolean;
+  /** Says BYE, because the keys have reached this limit and a REKEY would not be safe. */
+  protected abstract expire(limit: KeyLimit, now: Instant): void;
   protected abstract sendControl(type: typeof FrameType.PING | typeof FrameType.PONG, now: Instant): void;
   protected abstract sendRekey(now: Instant): void;
   /** Forgets every key. */
@@ -139,6 +164,8 @@ export abstract class Connection {
 
   /** Begins what was asked for and may begin now. */
   protected advance(now: Instant): void {
+    if (this.#state !== "established") return;
+    this.#renewKeys(now);
     if (this.#state !== "established") return;
     if (this.rekeyDue(now) && this.canRekey) {
       this.#rekeyWanted = false;
@@ -162,8 +189,10 @@ export abstract class Connection {
   }
 
   /** We send under a new epoch from now on. */
-  protected noteRekeyed(by: "us" | "peer"): void {
+  protected noteRekeyed(by: "us" | "peer", now: Instant): void {
     this.#epoch++;
+    this.#keyLife?.renew(now);
+    this.#expired = undefined;
     this.emit({ type: "rekeyed", by, epoch: this.#epoch });
   }
 
@@ -172,8 +201,20 @@ export abstract class Connection {
     else this.#events.push(event);
   }
 
-  protected enter(state: "established" | "closing"): void {
-    this.#state = state;
+  protected enterSession(deviceId: Uint8Array, now: Instant): void {
+    const rekeying = rekeyingFor(this.#config, deviceId);
+    this.#state = "established";
+    this.#rekeyPolicy = rekeying.policy;
+    this.#keyLife = new KeyLife(rekeying, now);
+  }
+
+  protected enterClosing(): void {
+    this.#state = "closing";
+  }
+
+  /** A frame of so many bytes was sealed or opened. */
+  protected noteKeyUse(bytes: number): void {
+    this.#keyLife?.note(bytes);
   }
 
   /** Ends the connection: wipes all keys, and emits `closed` as the last event. Idempotent. */
@@ -199,6 +240,37 @@ export abstract class Connection {
 
   #pingDue(now: Instant): boolean {
     return this.#pingWanted && this.control.mayPing(now);
+  }
+
+  /** Asks for new keys when these have served long enough, or ends the session where that would not be safe. */
+  #renewKeys(now: Instant): void {
+    const limit = this.#keyLife?.reached(now);
+    if (limit === undefined || this.#rekeyWanted || !this.settled) return;
+    this.#expired ??= { limit, at: now };
+    if (this.#mayRekeyAt(now) <= now) this.#rekeyWanted = true;
+    else if (now >= addMs(this.#expired.at, this.#patienceMs)) this.expire(limit, now);
+    else if (this.peerIsOurs === undefined) this.askPeer();
+  }
+
+  /** When a REKEY is safe with this peer, as far as can be told now; never: infinity. */
+  #mayRekeyAt(now: Instant): Instant {
+    const policy = this.#rekeyPolicy;
+    if (policy === "always" || (policy !== "never" && this.peerIsOurs === true)) return now;
+    if (policy !== "quiet" || !this.quietIsSafe) return NEVER;
+    return addMs(this.lastSentAt > this.lastReceivedAt ? this.lastSentAt : this.lastReceivedAt, QUIET_MS);
+  }
+
+  /** How long keys over a limit wait for a REKEY to be safe. */
+  get #patienceMs(): number {
+    const policy = this.#rekeyPolicy;
+    if (policy === "quiet" && this.quietIsSafe) return MAX_WAIT_FOR_QUIET_MS;
+    return policy === "never" || this.peerIsOurs === false ? 0 : MAX_WAIT_FOR_ANSWER_MS;
+  }
+
+  #keyTimeout(): Instant | undefined {
+    if (this.#rekeyWanted || !this.settled) return undefined;
+    if (this.#expired === undefined) return this.#keyLife?.timeout;
+    return earliest(addMs(this.#expired.at, this.#patienceMs), this.#mayRekeyAt(this.#expired.at));
   }
 
   #nextRekeyAt(): Instant {

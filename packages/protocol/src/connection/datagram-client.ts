@@ -21,6 +21,7 @@ const MAX_COOKIES = 8;
  * SESSION_OK does (threats page, section 2.2). Nothing that a stranger injects ends the handshake.
  */
 export class DatagramClient extends DatagramConnection {
+  readonly address: Address;
   readonly #handshake: ClientHandshake;
   readonly #hello: Uint8Array;
   readonly #proofs: ProofBudget = new ProofBudget();
@@ -33,6 +34,7 @@ export class DatagramClient extends DatagramConnection {
 
   constructor(config: ClientConfig, options: DatagramOptions, now: Instant) {
     super("client", config, options, now);
+    this.address = options.peer;
     this.#handshake = new ClientHandshake(config.crypto, config.psk, config.deviceId);
     this.#hello = this.sendPlain(FrameType.HELLO, 0, this.#handshake.hello(), now);
     this.#retransmission = new Retransmission(now, this.rtt);
@@ -75,6 +77,18 @@ export class DatagramClient extends DatagramConnection {
 
   /** A client's peer proved itself with SESSION_OK. */
   protected override onAuthentic(): void {}
+
+  protected override onAcknowledged(): false {
+    return false;
+  }
+
+  protected override get pathProven(): true {
+    return true;
+  }
+
+  protected override mayTransmit(): true {
+    return true;
+  }
 
   /** A client stays with the address that it connected to; its driver takes datagrams from nowhere else. */
   protected override onNewest(): void {}
@@ -132,7 +146,8 @@ export class DatagramClient extends DatagramConnection {
     this.#retransmission = undefined;
     this.#acks = [];
     this.#cookies = [];
-    this.establish(outcome.sessionId, outcome.keys);
-    this.emit({ type: "established", deviceId: this.#handshake.deviceId, sessionId: outcome.sessionId, keyIndex: 0 });
+    const { deviceId } = this.#handshake;
+    this.establish({ ...outcome, deviceId }, now);
+    this.emit({ type: "established", deviceId, sessionId: outcome.sessionId, keyIndex: 0 });
   }
 }

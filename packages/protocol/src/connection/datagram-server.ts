@@ -2,7 +2,7 @@ import type { Secret } from "../crypto/secret.ts";
 import { sessionRoute } from "../record/protection.ts";
 import { ProofBudget } from "../recovery/proof-budget.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
-import { addMs, type Instant } from "../time.ts";
+import { addMs, earliest, type Instant } from "../time.ts";
 import { copyBytes } from "../wire/bytes.ts";
 import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";
 import { type Hello, parseHelloAck } from "../wire/message.ts";
@@ -11,6 +11,7 @@ import { Admission } from "./admission.ts";
 import type { ServerConfig } from "./config.ts";
 import { DatagramConnection, type DatagramOptions } from "./datagram.ts";
 import type { Address, AuthenticationFailure, CloseReason, HandshakeAwait } from "./events.ts";
+import { Path } from "./path.ts";
 
 /** Between sends of a handshake flight, at most: the whole handshake has ten seconds. */
 const MAX_RESEND_MS = 2_000;
@@ -39,6 +40,7 @@ export interface Farewell {
 /** The server's side of a connection over datagrams, from the HELLO whose cookie verified. CHALLENGE is ready to be polled. */
 export class DatagramServer extends DatagramConnection {
   readonly clientPublicKey: Uint8Array;
+  readonly #path: Path;
   readonly #host: DatagramHost;
   readonly #admission: Admission;
   readonly #proofs: ProofBudget = new ProofBudget();
@@ -60,6 +62,7 @@ export class DatagramServer extends DatagramConnection {
 
   constructor(config: ServerConfig, options: DatagramOptions, host: DatagramHost, hello: Hello, now: Instant) {
     super("server", config, options, now);
+    this.#path = new Path(options.peer);
     this.#host = host;
     this.#heardHereAt = now;
     this.clientPublicKey = hello.publicKey;
@@ -68,6 +71,10 @@ export class DatagramServer extends DatagramConnection {
     this.emit({ type: "keys-needed", deviceId: hello.deviceId });
     this.#challenge = this.sendPlain(FrameType.CHALLENGE, 0, this.#admission.handshake.challenge(), now);
     this.#retransmission = new Retransmission(now, this.rtt);
+  }
+
+  get address(): Address {
+    return this.#path.address;
   }
 
   /** Answers `keys-needed`: at most four candidate keys, none for an unknown device. They stay the caller's, until `established` or `closed`. */
@@ -131,25 +138,52 @@ export class DatagramServer extends DatagramConnection {
     return this.#confirmed;
   }
 
-  protected override onAuthentic(from: Address, now: Instant): void {
-    if (from.key === this.peer.key) this.#heardHereAt = now;
+  protected override onAuthentic(from: Address, bytes: number, now: Instant): void {
+    if (from.key === this.address.key) {
+      this.#heardHereAt = now;
+      this.#path.noteReceived(bytes);
+    }
     if (this.#proven) return;
     this.#proven = true;
     this.#confirm();
     this.emit({ type: "proven" });
   }
 
-  protected override onNewest(from: Address): void {
-    if (from.key === this.peer.key) return;
-    const before = this.peer;
-    this.peer = from;
-    this.#host.onMoved(this, before);
-    this.emit({ type: "moved", from: before, to: from });
+  protected override onAcknowledged(seq: number): boolean {
+    const before = this.#path.prove(seq);
+    if (before === undefined) return false;
+    this.emit({ type: "path-proven", from: before, address: this.address });
+    return true;
+  }
+
+  protected override get pathProven(): boolean {
+    return this.#path.isProven;
+  }
+
+  protected override mayTransmit(bytes: number): boolean {
+    return this.#path.spend(bytes);
+  }
+
+  protected override onNewest(from: Address, nextSeq: number, now: Instant): void {
+    if (from.key === this.address.key) return;
+    const before = this.address;
+    this.#path.move(from, nextSeq, now);
+    this.#noteMoved(before);
   }
 
   /** Whoever overhears such a frame could bring us copies of it; but a peer that is where we think resends it from there. */
-  protected override onNewestDeclined(from: Address, now: Instant): void {
-    if (now >= addMs(this.#heardHereAt, ABANDONED_AFTER_MS)) this.onNewest(from);
+  protected override onNewestDeclined(from: Address, nextSeq: number, now: Instant): void {
+    if (now >= addMs(this.#heardHereAt, ABANDONED_AFTER_MS)) this.onNewest(from, nextSeq, now);
+  }
+
+  override handleTimeout(now: Instant): void {
+    const before = this.address;
+    if (this.#path.returnWhenDue(now)) this.#noteMoved(before);
+    super.handleTimeout(now);
+  }
+
+  protected override transportTimeout(): Instant | undefined {
+    return earliest(super.transportTimeout(), this.#path.timeout);
   }
 
   protected override onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void {
@@ -168,6 +202,11 @@ export class DatagramServer extends DatagramConnection {
     this.#admission.wipe();
     this.#retransmission = undefined;
     super.wipe();
+  }
+
+  #noteMoved(from: Address): void {
+    this.#host.onMoved(this, from);
+    this.emit({ type: "moved", from, to: this.address, proven: this.#path.isProven });
   }
 
   #confirm(): void {
@@ -197,13 +236,13 @@ export class DatagramServer extends DatagramConnection {
     }
     this.#admission.forgetKeys();
     this.#confirmBy = addMs(now, this.#confirmMs);
-    this.establish(verdict.sessionId, verdict.keys);
+    const { deviceId } = this.#admission.handshake;
+    this.establish({ ...verdict, deviceId }, now);
     this.#route = sessionRoute(verdict.sessionId);
     this.#host.onEstablished(this, this.#route);
-    this.acknowledgePlain(this.#helloAck, this.peer);
+    this.acknowledgePlain(this.#helloAck, this.address);
     this.#sessionOk = this.sendPlain(FrameType.SESSION_OK, 0, verdict.sessionOk, now);
     this.#retransmission = new Retransmission(now, this.rtt);
-    const { deviceId } = this.#admission.handshake;
     this.emit({ type: "established", deviceId, sessionId: verdict.sessionId, keyIndex: verdict.keyIndex });
   }
 }

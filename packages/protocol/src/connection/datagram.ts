@@ -1,7 +1,6 @@
-import { LAST_SEQ, REKEY_SALT_LENGTH } from "../constants.ts";
-import type { Side, TrafficKeys } from "../crypto/provider.ts";
-import { DatagramEpochs, type EarlyFrame, type Opened } from "../record/datagram-epochs.ts";
-import { Assembler } from "../record/fragment.ts";
+import { LAST_SEQ, REKEY_SALT_LENGTH, UTACK_LENGTH } from "../constants.ts";
+import type { Side } from "../crypto/provider.ts";
+import { DatagramEpochs, type Opened } from "../record/datagram-epochs.ts";
 import { nonceMatches, plaintextLength } from "../record/protection.ts";
 import { RttEstimator } from "../recovery/rtt.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
@@ -10,7 +9,9 @@ import { decodeUtack, encodeUtack, looksLikeUtack, type Utack } from "../wire/ut
 import type { ConnectionConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { DropCause } from "./counters.ts";
-import type { Address, Undelivered } from "./events.ts";
+import type { Address, Agreement, CloseReason, Undelivered } from "./events.ts";
+import { IncomingMessages } from "./incoming.ts";
+import type { KeyLimit } from "./key-life.ts";
 import { Lanes } from "./lanes.ts";
 
 /** How long close() waits for what is queued and for the acknowledgement of BYE. */
@@ -50,29 +51,26 @@ interface OwedRekey {
  * datagram-server.ts. What is sent, and when, is decided in lanes.ts.
  */
 export abstract class DatagramConnection extends Connection {
-  protected peer: Address;
   protected readonly rtt: RttEstimator = new RttEstimator();
   readonly #side: Side;
   readonly #firstSeq: number;
   readonly #outbox: Datagram[] = [];
-  readonly #assembler: Assembler = new Assembler();
+  readonly #incoming: IncomingMessages = new IncomingMessages();
   #session: EstablishedSession | undefined;
   /** The peer's REKEY, whose UTACK waits until our own frames are through (R4). */
   #owed: OwedRekey | undefined;
   #closeAt: Instant | undefined;
+  #expiredBy: KeyLimit | undefined;
   #paused = false;
 
   protected constructor(side: Side, config: ConnectionConfig, options: DatagramOptions, now: Instant) {
     super(config, now);
     this.#side = side;
-    this.peer = options.peer;
     this.#firstSeq = options.firstSeq ?? 0;
   }
 
   /** Where the peer is; a server's session follows it. */
-  get address(): Address {
-    return this.peer;
-  }
+  abstract get address(): Address;
 
   get roundTripMs(): number | undefined {
     return this.rtt.smoothed;
@@ -107,12 +105,13 @@ export abstract class DatagramConnection extends Connection {
     if (mac === undefined) return this.handleHandshakeUtack(utack, now);
     const acknowledged = this.#session?.lanes.acknowledge({ ...utack, mac }, now);
     if (acknowledged === undefined) return false;
-    this.#noteAuthentic(this.peer, now);
+    this.#noteAuthentic(this.address, UTACK_LENGTH + mac.length, now);
+    if (this.onAcknowledged(utack.seq)) this.#session?.lanes.resendNow(now);
     for (const id of acknowledged.through) this.emit({ type: "acknowledged", id });
     if (acknowledged.type === FrameType.BYE) this.finish(this.#closeReason());
     if (acknowledged.type === FrameType.REKEY) {
       this.#session?.epochs.ownAcknowledged();
-      this.noteRekeyed("us");
+      this.noteRekeyed("us", now);
     }
     this.advance(now);
     return true;
@@ -126,7 +125,7 @@ export abstract class DatagramConnection extends Connection {
     if (this.#session === undefined) return;
     const { epochs, lanes } = this.#session;
     lanes.resend(now);
-    if (epochs.handleTimeout(now, lanes.epochInUse, this.#quietMs)) this.noteRekeyed("peer");
+    if (epochs.handleTimeout(now, lanes.epochInUse, this.#quietMs)) this.noteRekeyed("peer", now);
     this.advance(now);
   }
 
@@ -170,12 +169,18 @@ export abstract class DatagramConnection extends Connection {
   protected abstract handshakeTimeout(): Instant | undefined;
   /** False while session frames must wait for the handshake's last acknowledgement. */
   protected abstract get confirmed(): boolean;
-  /** An authentic session frame, or UTACK, came from there. */
-  protected abstract onAuthentic(from: Address, now: Instant): void;
-  /** An authentic frame, fresh and the newest of all, came from there. */
-  protected abstract onNewest(from: Address): void;
+  /** An authentic session frame, or UTACK, of so many bytes came from there. */
+  protected abstract onAuthentic(from: Address, bytes: number, now: Instant): void;
+  /** A session frame of ours was acknowledged from the peer's address; true when that proves the address. */
+  protected abstract onAcknowledged(seq: number): boolean;
+  /** False while the peer's address has not shown that it hears us: a PING goes there, and nothing larger. */
+  protected abstract get pathProven(): boolean;
+  /** Counts bytes that would go to the peer; false when its address has not proven itself enough for them. */
+  protected abstract mayTransmit(bytes: number): boolean;
+  /** An authentic frame, fresh and the newest of all, came from there. `nextSeq`: what we send next. */
+  protected abstract onNewest(from: Address, nextSeq: number, now: Instant): void;
   /** The same, but it had no place and will come again: as a copy, for all we can tell then. */
-  protected abstract onNewestDeclined(from: Address, now: Instant): void;
+  protected abstract onNewestDeclined(from: Address, nextSeq: number, now: Instant): void;
   /** BYE came in this frame; `utacks` answer it, should it come again after the end. */
   protected abstract onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void;
 
@@ -203,11 +208,11 @@ export abstract class DatagramConnection extends Connection {
     this.#transmit(encodeUtack(frame.type, frame.seq), to);
   }
 
-  protected establish(sessionId: Uint8Array, keys: TrafficKeys): void {
+  protected establish({ deviceId, sessionId, keys }: Agreement, now: Instant): void {
     const epochs = new DatagramEpochs(this.crypto, this.#side, sessionId, keys, this.#firstSeq);
-    const lanes = new Lanes(epochs, this.rtt, (frame, again, now) => this.#transmitFrame(frame, again, now));
+    const lanes = new Lanes(epochs, this.rtt, (frame, again, at) => this.#transmitSealed(frame, again, at));
     this.#session = { epochs, lanes };
-    this.enter("established");
+    this.enterSession(deviceId, now);
   }
 
   protected override advance(now: Instant): void {
@@ -219,7 +224,7 @@ export abstract class DatagramConnection extends Connection {
     if (lanes.spent && this.state === "established") this.#beginClose(now);
     const closing = this.state === "closing";
     const begin = this.confirmed && !epochs.frozen && (closing || !this.rekeyDue(now));
-    lanes.pump({ begin, bulk: true, closing }, now);
+    lanes.pump({ begin, bulk: this.pathProven, closing }, now);
   }
 
   protected override transportTimeout(): Instant | undefined {
@@ -245,6 +250,24 @@ export abstract class DatagramConnection extends Connection {
     return this.#established.epochs.settled;
   }
 
+  protected override get peerIsOurs(): true | undefined {
+    return this.#established.epochs.peerIsOurs || undefined;
+  }
+
+  protected override askPeer(): void {
+    if (this.#established.epochs.ask()) this.wantPing();
+  }
+
+  /** The field's receivers swallow what comes after a REKEY, quiet line or not (threats page, F1). */
+  protected override get quietIsSafe(): boolean {
+    return false;
+  }
+
+  protected override expire(limit: KeyLimit, now: Instant): void {
+    this.#expiredBy = limit;
+    this.#beginClose(now);
+  }
+
   protected override sendControl(type: typeof FrameType.PING | typeof FrameType.PONG, now: Instant): void {
     this.#established.lanes.queueControl(type);
     // Counts as sent: what waits for its turn must not be queued again by the next timeout.
@@ -266,7 +289,7 @@ export abstract class DatagramConnection extends Connection {
     this.#session?.epochs.wipe();
     this.#session = undefined;
     this.#owed = undefined;
-    this.#assembler.discard();
+    this.#incoming.discard();
   }
 
   /** The session: asked for only between establish() and the end. */
@@ -284,18 +307,19 @@ export abstract class DatagramConnection extends Connection {
     if (!nonceMatches(frame, epochs.sessionId)) return this.drop("bad-nonce");
     const opened = epochs.open(frame);
     if (typeof opened === "string") return this.drop(opened);
-    this.#noteAuthentic(from, now);
+    this.noteKeyUse(frame.bytes.length);
+    this.#noteAuthentic(from, frame.bytes.length, now);
     if (!opened.fresh) return this.#onDuplicate(frame, opened, from, now);
     if (frame.type === FrameType.PING) epochs.hear(opened, frame.seq);
     const declined = this.#declines(frame, opened, now);
     if (declined !== undefined) {
-      if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewestDeclined(from, now);
+      if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewestDeclined(from, epochs.nextSeq, now);
       return this.drop(declined);
     }
     const rekeyed = epochs.accept(opened, frame.seq, now, this.#quietMs);
     if (rekeyed === "ours") session.lanes.endRekey();
-    if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer");
-    if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewest(from);
+    if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer", now);
+    if (epochs.isNewest(opened.epoch, frame.seq)) this.#onNewest(frame, from, now);
     if (frame.type === FrameType.REKEY) this.#onRekey(frame, opened, session, from, now);
     else {
       const utacks = epochs.utacks(opened, frame.type, frame.seq);
@@ -328,8 +352,10 @@ export abstract class DatagramConnection extends Connection {
   #take(frame: Frame, { plaintext, epoch }: Opened, utacks: readonly Uint8Array[], now: Instant): void {
     const { type, seq } = frame;
     const isData = type === FrameType.DATA || type === FrameType.DATA_FRAG;
-    const data = isData ? { type, seq, plaintext } : undefined;
-    for (const next of epoch.order?.put(seq, data) ?? [data]) if (next !== undefined) this.#onData(next);
+    for (const incoming of this.#incoming.take(epoch, seq, isData ? { type, seq, plaintext } : undefined)) {
+      if ("dropped" in incoming) this.drop(incoming.dropped);
+      else this.#deliver(incoming.message);
+    }
     if (!isData) {
       if (frame.type === FrameType.PONG) this.onPong(now);
       if (frame.type === FrameType.PING) {
@@ -343,16 +369,9 @@ export abstract class DatagramConnection extends Connection {
     }
   }
 
-  #onData({ type, seq, plaintext }: EarlyFrame): void {
-    if (this.#assembler.breaksAt(seq)) {
-      this.#assembler.discard();
-      this.drop("broken-fragments");
-    }
-    const assembled = this.#assembler.add(type, seq, plaintext);
-    if (assembled === undefined) return;
-    if ("violation" in assembled) return this.drop(assembled.violation);
+  #deliver(data: Uint8Array): void {
     this.counters.messagesReceived++;
-    this.emit({ type: "message", data: assembled.message });
+    this.emit({ type: "message", data });
   }
 
   #onDuplicate(frame: Frame, opened: Opened, from: Address, now: Instant): void {
@@ -384,26 +403,41 @@ export abstract class DatagramConnection extends Connection {
     return lanes.idle && lanes.markDue !== undefined && (lanes.draining || this.control.mayPing(now));
   }
 
-  #noteAuthentic(from: Address, now: Instant): void {
+  /** Follows the peer; an address that has not proven itself gets a PING to answer. */
+  #onNewest(frame: Frame, from: Address, now: Instant): void {
+    this.onNewest(from, this.#established.epochs.nextSeq, now);
+    if (this.pathProven) return;
+    this.onAuthentic(from, frame.bytes.length, now);
+    this.wantPing();
+  }
+
+  #noteAuthentic(from: Address, bytes: number, now: Instant): void {
     this.lastReceivedAt = now;
-    this.onAuthentic(from, now);
+    this.onAuthentic(from, bytes, now);
   }
 
   #beginClose(now: Instant): void {
-    this.enter("closing");
+    this.enterClosing();
     this.#closeAt = addMs(now, CLOSE_TIMEOUT_MS);
     this.advance(now);
   }
 
-  #closeReason(): { readonly code: "sequence-exhausted" | "closed-locally" } {
+  #closeReason(): CloseReason {
+    if (this.#expiredBy !== undefined) return { code: "key-expired", limit: this.#expiredBy };
     return { code: this.#session?.lanes.spent ? "sequence-exhausted" : "closed-locally" };
+  }
+
+  #transmitSealed(frame: Uint8Array, again: boolean, now: Instant): void {
+    if (!again) this.noteKeyUse(frame.length);
+    // What may not leave is as good as lost: it comes again.
+    if (this.mayTransmit(frame.length)) this.#transmitFrame(frame, again, now);
   }
 
   #transmitFrame(frame: Uint8Array, again: boolean, now: Instant): void {
     // Copies do not put the keepalive off: a peer follows us to a new address for fresh frames only, its PING among them.
     if (!again) this.lastSentAt = now;
     this.counters[again ? "retransmissions" : "framesSent"]++;
-    this.#transmit(frame, this.peer);
+    this.#transmit(frame, this.address);
   }
 
   #transmit(data: Uint8Array, to: Address): void {

@@ -1,5 +1,7 @@
+import type { TrafficKeys } from "../crypto/provider.ts";
 import type { Violation } from "../errors.ts";
 import type { FrameType } from "../wire/frame.ts";
+import type { KeyLimit } from "./key-life.ts";
 
 /** Where a datagram peer is. The driver passes its own objects; the core compares keys and hands the objects back. */
 export interface Address {
@@ -28,8 +30,13 @@ export type ConnectionEvent =
   | { readonly type: "pong"; readonly roundTripMs: number }
   /** A new epoch is in use for sending. */
   | { readonly type: "rekeyed"; readonly by: "us" | "peer"; readonly epoch: number }
-  /** Server, datagrams: an authentic, fresh frame came from another address; the session lives there now. */
-  | { readonly type: "moved"; readonly from: Address; readonly to: Address }
+  /**
+   * Server, datagrams: an authentic, fresh frame came from another address; the session lives there now. `proven`: we have been there
+   * before, or come back because the other stayed silent.
+   */
+  | { readonly type: "moved"; readonly from: Address; readonly to: Address; readonly proven: boolean }
+  /** Server, datagrams: the address that the session moved to has shown that it hears us; only now does more than a PING go there. */
+  | { readonly type: "path-proven"; readonly from: Address; readonly address: Address }
   /** The last event. All keys are wiped. */
   | { readonly type: "closed"; readonly reason: CloseReason; readonly undelivered: Undelivered };
 
@@ -53,6 +60,8 @@ export type CloseReason =
   | { readonly code: "handshake-timeout"; readonly awaiting: HandshakeAwait }
   | { readonly code: "peer-silent"; readonly silentMs: number }
   | { readonly code: "sequence-exhausted" }
+  /** The session's keys had served long enough, and a REKEY was not safe with this peer: a new connection brings new ones. */
+  | { readonly code: "key-expired"; readonly limit: KeyLimit }
   | { readonly code: "transport-ended"; readonly during: "handshake" | "session"; readonly awaiting?: HandshakeAwait }
   | { readonly code: "transport-failed"; readonly message: string };
 
@@ -61,3 +70,10 @@ export type HandshakeAwait = keyof typeof FrameType;
 
 /** Known inside only; from outside all of them look alike (spec section 3). */
 export type AuthenticationFailure = "unknown-device" | "wrong-key" | "own-device-id" | "peer-proof";
+
+/** What the end of a handshake gives. */
+export interface Agreement {
+  readonly deviceId: Uint8Array;
+  readonly sessionId: Uint8Array;
+  readonly keys: TrafficKeys;
+}

@@ -24,7 +24,7 @@ export class StreamClient extends StreamConnection {
   protected override handleHandshakeFrame(frame: Frame, now: Instant): void {
     if (frame.type !== FrameType[this.#awaiting]) this.violate("unexpected-type");
     else if (frame.type === FrameType.CHALLENGE) this.#onChallenge(frame, now);
-    else this.#onSessionOk(frame);
+    else this.#onSessionOk(frame, now);
   }
 
   /** A client's peer proved itself with SESSION_OK. */
@@ -44,18 +44,14 @@ export class StreamClient extends StreamConnection {
     this.sendPlain(FrameType.HELLO_ACK, 2, proof, now);
   }
 
-  #onSessionOk(frame: Frame): void {
+  #onSessionOk(frame: Frame, now: Instant): void {
     const sessionOk = parseSessionOk(payloadOf(frame));
     if (sessionOk === undefined) return this.violate("bad-length");
     const outcome = this.#handshake.finish(sessionOk);
     if (outcome === "bad-proof") return this.finish({ code: "authentication-failed", cause: "peer-proof" });
     if (outcome === "weak-key-share") return this.violate("weak-key-share");
-    this.establish(outcome.sessionId, outcome.keys);
-    this.emit({
-      type: "established",
-      deviceId: this.#handshake.deviceId,
-      sessionId: outcome.sessionId,
-      keyIndex: 0,
-    });
+    const { deviceId } = this.#handshake;
+    this.establish({ ...outcome, deviceId }, now);
+    this.emit({ type: "established", deviceId, sessionId: outcome.sessionId, keyIndex: 0 });
   }
 }

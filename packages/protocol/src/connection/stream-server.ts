@@ -73,7 +73,7 @@ export class StreamServer extends StreamConnection {
     const { deviceId } = (this.#admission as Admission).handshake;
     this.#admission = undefined;
     this.sendPlain(FrameType.SESSION_OK, 0, verdict.sessionOk, now);
-    this.establish(verdict.sessionId, verdict.keys);
+    this.establish({ ...verdict, deviceId }, now);
     this.emit({ type: "established", deviceId, sessionId: verdict.sessionId, keyIndex: verdict.keyIndex });
   }
 }

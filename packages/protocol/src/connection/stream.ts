@@ -1,5 +1,5 @@
 import { HEADER_LENGTH, LAST_SEQ, REKEY_SALT_LENGTH } from "../constants.ts";
-import type { Side, TrafficKeys } from "../crypto/provider.ts";
+import type { Side } from "../crypto/provider.ts";
 import type { Violation } from "../errors.ts";
 import { Assembler, fragmentAt, fragmentCount, fragmentType } from "../record/fragment.ts";
 import { nonceMatches, plaintextLength, sealedLength, sealFrame } from "../record/protection.ts";
@@ -10,6 +10,8 @@ import { Framer } from "../wire/framer.ts";
 import { type FrameSlab, Output } from "../wire/output.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
+import type { Agreement } from "./events.ts";
+import type { KeyLimit } from "./key-life.ts";
 
 /** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
 const SPENT_SEQ: number = LAST_SEQ - 16;
@@ -122,9 +124,9 @@ export abstract class StreamConnection extends Connection {
   }
 
   /** The handshake is done: from here on only sealed frames count. */
-  protected establish(sessionId: Uint8Array, keys: TrafficKeys): void {
+  protected establish({ deviceId, sessionId, keys }: Agreement, now: Instant): void {
     this.#epochs = new StreamEpochs(this.crypto, this.#side, sessionId, keys, this.#firstSeq);
-    this.enter("established");
+    this.enterSession(deviceId, now);
   }
 
   protected violate(violation: Violation): void {
@@ -159,6 +161,22 @@ export abstract class StreamConnection extends Connection {
     return this.#session.settled;
   }
 
+  /** Nothing on an in-order transport tells: every number is the next one. */
+  protected override get peerIsOurs(): false {
+    return false;
+  }
+
+  protected override askPeer(): void {}
+
+  protected override get quietIsSafe(): boolean {
+    return true;
+  }
+
+  protected override expire(limit: KeyLimit, now: Instant): void {
+    this.#seal(FrameType.BYE, NOTHING, now);
+    this.finish({ code: "key-expired", limit });
+  }
+
   protected override sendControl(type: typeof FrameType.PING | typeof FrameType.PONG, now: Instant): void {
     this.#seal(type, NOTHING, now);
     this.#endIfSpent(now);
@@ -168,7 +186,7 @@ export abstract class StreamConnection extends Connection {
     const salt = this.#session.drawSalt();
     this.#seal(FrameType.REKEY, salt, now);
     this.#session.initiate(salt);
-    this.noteRekeyed("us");
+    this.noteRekeyed("us", now);
   }
 
   protected override wipe(): void {
@@ -194,6 +212,7 @@ export abstract class StreamConnection extends Connection {
     if (!nonceMatches(frame, epochs.sessionId)) return this.violate("bad-nonce");
     const plaintext = epochs.open(frame);
     if (typeof plaintext === "string") return this.violate(plaintext);
+    this.noteKeyUse(frame.bytes.length);
     this.lastReceivedAt = now;
     this.onProven();
     if (frame.type === FrameType.DATA || frame.type === FrameType.DATA_FRAG) this.#onData(frame, plaintext);
@@ -235,7 +254,7 @@ export abstract class StreamConnection extends Connection {
     if (salt.length !== REKEY_SALT_LENGTH) return this.violate("bad-length");
     if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
     if (!this.control.takeRekey(now)) return this.violate("control-flood");
-    if (epochs.follow(salt)) this.noteRekeyed("peer");
+    if (epochs.follow(salt)) this.noteRekeyed("peer", now);
   }
 
   #seal(type: FrameType, plaintext: Uint8Array, now: Instant): void {
@@ -243,6 +262,7 @@ export abstract class StreamConnection extends Connection {
     const frame = this.#output.allocate(sealedLength(plaintext.length));
     const seq = epochs.takeSeq();
     sealFrame(frame, epochs.transmitKeys.transmit, epochs.sessionId, type, seq, plaintext);
+    this.noteKeyUse(frame.length);
     this.#countSent(frame, now);
   }
 

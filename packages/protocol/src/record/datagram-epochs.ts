@@ -82,6 +82,8 @@ export class DatagramEpochs {
   /** The peer's epoch that we send under once the hold ends. */
   #held: { readonly next: Epoch; until: Instant | undefined; quietMs: number } | undefined;
   #retireAt: Instant | undefined;
+  #peerIsOurs = false;
+  #asking = false;
 
   constructor(crypto: CryptoProvider, side: Side, sessionId: Uint8Array, keys: TrafficKeys, firstSeq: number) {
     this.#crypto = crypto;
@@ -117,7 +119,18 @@ export class DatagramEpochs {
   markDue(waiting: number): OrderMark | undefined {
     const { order, said, heard } = this.#transmit;
     if (order !== undefined) return said === "answer" ? undefined : "answer";
-    return said === undefined && heard && waiting >= OFFER_BACKLOG ? "offer" : undefined;
+    return said === undefined && heard && (this.#asking || waiting >= OFFER_BACKLOG) ? "offer" : undefined;
+  }
+
+  /** True once the peer has said something about order, in any epoch: only one of ours does. */
+  get peerIsOurs(): boolean {
+    return this.#peerIsOurs;
+  }
+
+  /** Has the next PING make an offer, whether or not messages wait, to find out whose the peer is; true when one is still to be sent. */
+  ask(): boolean {
+    this.#asking = true;
+    return this.#transmit.said === undefined;
   }
 
   /** Moves on to the number that says `mark`; nothing when the space has no room for it any more. */
@@ -135,6 +148,7 @@ export class DatagramEpochs {
     if (epoch.order === undefined) epoch.order = new ReceiveOrder(seq);
     else epoch.order.restart(seq);
     if (mark === "answer") epoch.peerOrders = true;
+    this.#peerIsOurs = true;
     return mark;
   }
 

@@ -8,6 +8,7 @@ import {
   challengedServer,
   cookieFor,
   datagramsFrom,
+  describe as describeDatagram,
   establishedDatagramServer,
   newEndpoint,
   OTHER_ADDRESS,
@@ -324,13 +325,17 @@ describe("a peer that moves", () => {
   it("is followed to the address of an authentic frame that is the newest, and answered there", () => {
     const { endpoint, machine, raw } = establishedDatagramServer();
     endpoint.handleDatagram(raw.seal("DATA", 0), OTHER_ADDRESS, START);
-    expect(eventsFrom(machine)).toContainEqual({ type: "moved", from: CLIENT_ADDRESS, to: OTHER_ADDRESS });
+    const moved = { type: "moved", from: CLIENT_ADDRESS, to: OTHER_ADDRESS, proven: false };
+    expect(eventsFrom(machine)).toContainEqual(moved);
     expect(machine.address).toBe(OTHER_ADDRESS);
     machine.send(filled(1, 1), START);
+    const probes = datagramsFrom(machine);
+    expect(probes.map(({ data }) => describeDatagram(data))).toEqual(["UTACK of DATA", "PING"]);
+    endpoint.handleDatagram(raw.utack(probes.at(-1)?.data as Uint8Array), OTHER_ADDRESS, START);
+    expect(eventsFrom(machine)).toEqual([{ type: "path-proven", from: CLIENT_ADDRESS, address: OTHER_ADDRESS }]);
     const frames = datagramsFrom(machine);
-    expect(frames.every(({ to }) => to === OTHER_ADDRESS)).toBe(true);
-    const frame = frames.at(-1)?.data as Uint8Array;
-    endpoint.handleDatagram(raw.utack(frame), OTHER_ADDRESS, START);
+    expect([...probes, ...frames].every(({ to }) => to === OTHER_ADDRESS)).toBe(true);
+    endpoint.handleDatagram(raw.utack(frames.at(-1)?.data as Uint8Array), OTHER_ADDRESS, START);
     expect(eventsFrom(machine)).toContainEqual({ type: "acknowledged", id: 0 });
   });
 
