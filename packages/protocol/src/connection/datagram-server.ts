@@ -164,16 +164,15 @@ export class DatagramServer extends DatagramConnection {
     return this.#path.spend(bytes);
   }
 
-  protected override onNewest(from: Address, nextSeq: number, now: Instant): void {
-    if (from.key === this.address.key) return;
+  protected override onNewest(from: Address, probeSeq: number, now: Instant): void {
     const before = this.address;
-    this.#path.move(from, nextSeq, now);
+    this.#path.move(from, probeSeq, now);
     this.#noteMoved(before);
   }
 
   /** Whoever overhears such a frame could bring us copies of it; but a peer that is where we think resends it from there. */
-  protected override onNewestDeclined(from: Address, nextSeq: number, now: Instant): void {
-    if (now >= addMs(this.#heardHereAt, ABANDONED_AFTER_MS)) this.onNewest(from, nextSeq, now);
+  protected override onNewestDeclined(from: Address, probeSeq: number, now: Instant): void {
+    if (now >= addMs(this.#heardHereAt, ABANDONED_AFTER_MS)) this.onNewest(from, probeSeq, now);
   }
 
   override handleTimeout(now: Instant): void {

@@ -177,10 +177,10 @@ export abstract class DatagramConnection extends Connection {
   protected abstract get pathProven(): boolean;
   /** Counts bytes that would go to the peer; false when its address has not proven itself enough for them. */
   protected abstract mayTransmit(bytes: number): boolean;
-  /** An authentic frame, fresh and the newest of all, came from there. `nextSeq`: what we send next. */
-  protected abstract onNewest(from: Address, nextSeq: number, now: Instant): void;
+  /** An authentic frame, fresh and the newest of all, came from there. `probeSeq`: what proves the address when it is acknowledged. */
+  protected abstract onNewest(from: Address, probeSeq: number, now: Instant): void;
   /** The same, but it had no place and will come again: as a copy, for all we can tell then. */
-  protected abstract onNewestDeclined(from: Address, nextSeq: number, now: Instant): void;
+  protected abstract onNewestDeclined(from: Address, probeSeq: number, now: Instant): void;
   /** BYE came in this frame; `utacks` answer it, should it come again after the end. */
   protected abstract onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void;
 
@@ -223,8 +223,10 @@ export abstract class DatagramConnection extends Connection {
     super.advance(now);
     if (lanes.spent && this.state === "established") this.#beginClose(now);
     const closing = this.state === "closing";
-    const begin = this.confirmed && !epochs.frozen && (closing || !this.rekeyDue(now));
-    lanes.pump({ begin, bulk: this.pathProven, closing }, now);
+    const bulk = this.pathProven;
+    // A wanted REKEY waits for empty lanes; they cannot become so before the path is proven.
+    const begin = this.confirmed && !epochs.frozen && (closing || !bulk || !this.rekeyDue(now));
+    lanes.pump({ begin, bulk, closing }, now);
   }
 
   protected override transportTimeout(): Instant | undefined {
@@ -309,24 +311,29 @@ export abstract class DatagramConnection extends Connection {
     if (typeof opened === "string") return this.drop(opened);
     this.noteKeyUse(frame.bytes.length);
     this.#noteAuthentic(from, frame.bytes.length, now);
-    if (!opened.fresh) return this.#onDuplicate(frame, opened, from, now);
+    if (opened.fresh) this.#onFresh(frame, opened, session, from, now);
+    else this.#onDuplicate(frame, opened, from, now);
+    if (this.isClosed()) return;
+    if (!this.pathProven && from.key === this.address.key) this.#probe(session, opened.fresh, now);
+    this.advance(now);
+  }
+
+  #onFresh(frame: Frame, opened: Opened, session: EstablishedSession, from: Address, now: Instant): void {
+    const { epochs, lanes } = session;
     if (frame.type === FrameType.PING) epochs.hear(opened, frame.seq);
     const declined = this.#declines(frame, opened, now);
     if (declined !== undefined) {
-      if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewestDeclined(from, epochs.nextSeq, now);
-      return this.drop(declined);
+      this.drop(declined);
+      return this.#follow(frame, opened, session, from, true, now);
     }
     const rekeyed = epochs.accept(opened, frame.seq, now, this.#quietMs);
-    if (rekeyed === "ours") session.lanes.endRekey();
+    if (rekeyed === "ours") lanes.endRekey();
     if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer", now);
-    if (epochs.isNewest(opened.epoch, frame.seq)) this.#onNewest(frame, from, now);
-    if (frame.type === FrameType.REKEY) this.#onRekey(frame, opened, session, from, now);
-    else {
-      const utacks = epochs.utacks(opened, frame.type, frame.seq);
-      for (const utack of utacks) this.#transmit(utack, from);
-      this.#take(frame, opened, utacks, now);
-    }
-    this.advance(now);
+    this.#follow(frame, opened, session, from, false, now);
+    if (frame.type === FrameType.REKEY) return this.#onRekey(frame, opened, session, from, now);
+    const utacks = epochs.utacks(opened, frame.type, frame.seq);
+    for (const utack of utacks) this.#transmit(utack, from);
+    this.#take(frame, opened, utacks, now);
   }
 
   /** Why an authentic, fresh frame has no place; it stays unacknowledged and, but for breaches, will come again. */
@@ -403,12 +410,36 @@ export abstract class DatagramConnection extends Connection {
     return lanes.idle && lanes.markDue !== undefined && (lanes.draining || this.control.mayPing(now));
   }
 
-  /** Follows the peer; an address that has not proven itself gets a PING to answer. */
-  #onNewest(frame: Frame, from: Address, now: Instant): void {
-    this.onNewest(from, this.#established.epochs.nextSeq, now);
-    if (this.pathProven) return;
-    this.onAuthentic(from, frame.bytes.length, now);
-    this.wantPing();
+  /** Follows the peer to the address of its newest frame. */
+  #follow(
+    frame: Frame,
+    { epoch }: Opened,
+    { epochs, lanes }: EstablishedSession,
+    from: Address,
+    declined: boolean,
+    now: Instant,
+  ): void {
+    if (from.key === this.address.key || !epochs.isNewest(epoch, frame.seq)) return;
+    const probeSeq = this.#heldUp(lanes, epochs)?.seq ?? epochs.nextSeq;
+    if (declined) this.onNewestDeclined(from, probeSeq, now);
+    else this.onNewest(from, probeSeq, now);
+    if (from.key === this.address.key) this.onAuthentic(from, frame.bytes.length, now);
+  }
+
+  /** Something authentic came from an address that has not proven itself: it gets something to acknowledge, as often as it shows up. */
+  #probe({ epochs, lanes }: EstablishedSession, fresh: boolean, now: Instant): void {
+    const heldUp = this.#heldUp(lanes, epochs);
+    // A frame of a message may be larger than what came from there. Without it the session would be stuck; and what is fresh nobody can repeat.
+    if (heldUp !== undefined && (fresh || this.mayTransmit(heldUp.frame.length))) {
+      return this.#transmitFrame(heldUp.frame, true, now);
+    }
+    if (heldUp !== undefined) return;
+    if (now < (this.control.nextPingAt ?? now)) return this.wantPing();
+    if (lanes.probe(now)) this.control.notePing(now);
+  }
+
+  #heldUp(lanes: Lanes, epochs: DatagramEpochs): ReturnType<Lanes["heldUp"]> {
+    return lanes.heldUp(!this.confirmed || epochs.frozen);
   }
 
   #noteAuthentic(from: Address, bytes: number, now: Instant): void {

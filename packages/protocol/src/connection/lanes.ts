@@ -119,6 +119,24 @@ export class Lanes {
     if (waiting < (type === FrameType.PING ? 1 : MAX_CONTROL_FRAMES_PER_SECOND)) this.#controlQueue.push(type);
   }
 
+  /**
+   * The frame on its way that the peer's new address has to acknowledge because no PING may go now: inside a message, behind a REKEY, or
+   * (`frozen`) while keys change hands.
+   */
+  heldUp(frozen: boolean): { readonly frame: Uint8Array; readonly seq: number } | undefined {
+    const { oldest } = this.#window;
+    const insideMessage = !this.#epochs.pipelined && this.messages.midFragments;
+    return frozen || insideMessage || oldest?.type === FrameType.REKEY ? (this.#control ?? oldest) : undefined;
+  }
+
+  /** Sends the control frame on its way again, or puts a PING in front, for the peer's new address to acknowledge; true for a PING. */
+  probe(now: Instant): boolean {
+    if (this.#control !== undefined) this.#resend(this.#control, now);
+    if (this.#control?.type === FrameType.PING || this.#controlQueue.includes(FrameType.PING)) return false;
+    this.#controlQueue.unshift(FrameType.PING);
+    return true;
+  }
+
   sendRekey(salt: Uint8Array, now: Instant): void {
     this.#window.add(this.#seal(FrameType.REKEY, salt, now));
   }

@@ -3,11 +3,11 @@ import type { Address } from "./events.ts";
 
 /** What is sent to an address that has not shown that it hears us, to what came from there: as before a cookie (spec section 6). */
 const MAX_AMPLIFICATION = 1.6;
-/** So long an address may stay unproven; then we return to the one that was. Several round trips of any path, less than a device's patience. */
-const PROBE_MS = 3_000;
+/** So long an address may stay unproven; then we return to the one that was. On a bad line a peer needs a few of its copies to prove it. */
+const PROBE_MS = 10_000;
 
 interface Probe {
-  /** Frames from this number on were first sent when the peer was there already: their UTACKs prove the address. */
+  /** The probe and what follows it: their UTACKs prove the address. */
   readonly fromSeq: number;
   readonly until: Instant;
   received: number;
@@ -38,11 +38,11 @@ export class Path {
     return this.#probe === undefined;
   }
 
-  /** The peer's newest frame came from there; one that was proven last is so still. `nextSeq`: what we send next. */
-  move(to: Address, nextSeq: number, now: Instant): void {
+  /** The peer's newest frame came from there; one that was proven last is so still. Its acknowledgement of a frame from `probeSeq` on proves it. */
+  move(to: Address, probeSeq: number, now: Instant): void {
     this.#address = to;
     const known = to.key === this.#proven.key;
-    this.#probe = known ? undefined : { fromSeq: nextSeq, until: addMs(now, PROBE_MS), received: 0, sent: 0 };
+    this.#probe = known ? undefined : { fromSeq: probeSeq, until: addMs(now, PROBE_MS), received: 0, sent: 0 };
   }
 
   /** Something authentic came from the present address. */
