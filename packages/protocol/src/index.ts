@@ -17,7 +17,8 @@ export {
 } from "./connection/config.ts";
 export { Connection, type ConnectionState } from "./connection/connection.ts";
 export { Counters, type DropCause } from "./connection/counters.ts";
-export { type Datagram, DatagramConnection, type DatagramOptions } from "./connection/datagram.ts";
+export { DatagramConnection, type DatagramOptions } from "./connection/datagram.ts";
+export type { Datagram } from "./connection/datagram-channel.ts";
 export { DatagramClient } from "./connection/datagram-client.ts";
 export type { DatagramServer } from "./connection/datagram-server.ts";
 export { DatagramEndpoint, type EndpointConfig } from "./connection/endpoint.ts";

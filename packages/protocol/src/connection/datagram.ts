@@ -1,4 +1,4 @@
-import { LAST_SEQ, REKEY_SALT_LENGTH, UTACK_LENGTH } from "../constants.ts";
+import { UTACK_LENGTH } from "../constants.ts";
 import type { Side } from "../crypto/provider.ts";
 import { DatagramEpochs, type Opened } from "../record/datagram-epochs.ts";
 import { nonceMatches, plaintextLength } from "../record/protection.ts";
@@ -6,9 +6,9 @@ import { RttEstimator } from "../recovery/rtt.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameType, isSessionType } from "../wire/frame.ts";
 import { decodeUtack, encodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
+import { declines } from "./acceptance.ts";
 import type { ConnectionConfig } from "./config.ts";
-import { Connection } from "./connection.ts";
-import type { DropCause } from "./counters.ts";
+import { DatagramChannel } from "./datagram-channel.ts";
 import type { Address, Agreement, CloseReason, Undelivered } from "./events.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { KeyLimit } from "./key-life.ts";
@@ -18,12 +18,6 @@ import { Lanes } from "./lanes.ts";
 const CLOSE_TIMEOUT_MS = 1_000;
 /** Shortest quiet time of a rekey (R1, R4): two retransmission periods of a peer with the field's first timeout. */
 const MIN_QUIET_MS = 1_000;
-
-/** One datagram to send: exactly one frame or one UTACK. */
-export interface Datagram {
-  readonly data: Uint8Array;
-  readonly to: Address;
-}
 
 /** What a datagram connection is made with beside its role's configuration. */
 export interface DatagramOptions {
@@ -50,11 +44,9 @@ interface OwedRekey {
  * its tag verified and it has its place (spec sections 4 and 6). The roles differ in their handshake: datagram-client.ts,
  * datagram-server.ts. What is sent, and when, is decided in lanes.ts.
  */
-export abstract class DatagramConnection extends Connection {
-  protected readonly rtt: RttEstimator = new RttEstimator();
+export abstract class DatagramConnection extends DatagramChannel {
   readonly #side: Side;
   readonly #firstSeq: number;
-  readonly #outbox: Datagram[] = [];
   readonly #incoming: IncomingMessages = new IncomingMessages();
   #session: EstablishedSession | undefined;
   /** The peer's REKEY, whose UTACK waits until our own frames are through (R4). */
@@ -67,13 +59,6 @@ export abstract class DatagramConnection extends Connection {
     super(config, now);
     this.#side = side;
     this.#firstSeq = options.firstSeq ?? 0;
-  }
-
-  /** Where the peer is; a server's session follows it. */
-  abstract get address(): Address;
-
-  get roundTripMs(): number | undefined {
-    return this.rtt.smoothed;
   }
 
   /** Takes one datagram as it came; nothing of it is kept. */
@@ -129,11 +114,6 @@ export abstract class DatagramConnection extends Connection {
     this.advance(now);
   }
 
-  /** The next datagram to send. */
-  pollTransmit(): Datagram | undefined {
-    return this.#outbox.shift();
-  }
-
   /** Queues a copy of a message of at most 1,808 bytes; `acknowledged` follows with the id that this answers. Throws UsageError. */
   send(message: Uint8Array, now: Instant): number {
     this.requireEstablished();
@@ -161,56 +141,9 @@ export abstract class DatagramConnection extends Connection {
     this.#paused = false;
   }
 
-  /** Takes HELLO, CHALLENGE, HELLO_ACK, SESSION_OK or HELLO_RETRY: in any state, as late copies come. */
-  protected abstract handleHandshakeFrame(frame: Frame, from: Address, now: Instant): void;
-  /** Takes the plaintext UTACK of a handshake frame; false when it acknowledges nothing. */
-  protected abstract handleHandshakeUtack(utack: Utack, now: Instant): boolean;
-  protected abstract handleHandshakeTimeout(now: Instant): void;
-  protected abstract handshakeTimeout(): Instant | undefined;
-  /** False while session frames must wait for the handshake's last acknowledgement. */
-  protected abstract get confirmed(): boolean;
-  /** An authentic session frame, or UTACK, of so many bytes came from there. */
-  protected abstract onAuthentic(from: Address, bytes: number, now: Instant): void;
-  /** A session frame of ours was acknowledged from the peer's address; true when that proves the address. */
-  protected abstract onAcknowledged(seq: number): boolean;
-  /** False while the peer's address has not shown that it hears us: a PING goes there, and nothing larger. */
-  protected abstract get pathProven(): boolean;
-  /** Counts bytes that would go to the peer; false when its address has not proven itself enough for them. */
-  protected abstract mayTransmit(bytes: number): boolean;
-  /** An authentic frame, fresh and the newest of all, came from there. `probeSeq`: what proves the address when it is acknowledged. */
-  protected abstract onNewest(from: Address, probeSeq: number, now: Instant): void;
-  /** The same, but it had no place and will come again: as a copy, for all we can tell then. */
-  protected abstract onNewestDeclined(from: Address, probeSeq: number, now: Instant): void;
-  /** BYE came in this frame; `utacks` answer it, should it come again after the end. */
-  protected abstract onBye(frame: Uint8Array, utacks: readonly Uint8Array[]): void;
-
-  protected drop(cause: DropCause): void {
-    this.counters.drop(cause);
-  }
-
-  protected isClosed(): boolean {
-    return this.state === "closed";
-  }
-
-  /** Sends a handshake frame for the first time and answers it whole, for resendPlain(). */
-  protected sendPlain(type: FrameType, seq: number, payload: Uint8Array, now: Instant): Uint8Array {
-    const frame = encodeFrame(type, seq, payload);
-    this.#transmitFrame(frame, false, now);
-    return frame;
-  }
-
-  protected resendPlain(frame: Uint8Array, now: Instant): void {
-    this.#transmitFrame(frame, true, now);
-  }
-
-  /** Acknowledges a handshake frame; its own seq is echoed (spec section 3). */
-  protected acknowledgePlain(frame: Pick<Frame, "type" | "seq">, to: Address): void {
-    this.#transmit(encodeUtack(frame.type, frame.seq), to);
-  }
-
   protected establish({ deviceId, sessionId, keys }: Agreement, now: Instant): void {
     const epochs = new DatagramEpochs(this.crypto, this.#side, sessionId, keys, this.#firstSeq);
-    const lanes = new Lanes(epochs, this.rtt, (frame, again, at) => this.#transmitSealed(frame, again, at));
+    const lanes = new Lanes(epochs, this.rtt, (frame, again, at) => this.transmitSealed(frame, again, at));
     this.#session = { epochs, lanes };
     this.enterSession(deviceId, now);
   }
@@ -321,7 +254,7 @@ export abstract class DatagramConnection extends Connection {
   #onFresh(frame: Frame, opened: Opened, session: EstablishedSession, from: Address, now: Instant): void {
     const { epochs, lanes } = session;
     if (frame.type === FrameType.PING) epochs.hear(opened, frame.seq);
-    const declined = this.#declines(frame, opened, now);
+    const declined = declines(frame, opened, { paused: this.#paused, control: this.control }, now);
     if (declined !== undefined) {
       this.drop(declined);
       return this.#follow(frame, opened, session, from, true, now);
@@ -332,28 +265,8 @@ export abstract class DatagramConnection extends Connection {
     this.#follow(frame, opened, session, from, false, now);
     if (frame.type === FrameType.REKEY) return this.#onRekey(frame, opened, session, from, now);
     const utacks = epochs.utacks(opened, frame.type, frame.seq);
-    for (const utack of utacks) this.#transmit(utack, from);
+    for (const utack of utacks) this.transmit(utack, from);
     this.#take(frame, opened, utacks, now);
-  }
-
-  /** Why an authentic, fresh frame has no place; it stays unacknowledged and, but for breaches, will come again. */
-  #declines(frame: Frame, { plaintext, epoch }: Opened, now: Instant): DropCause | undefined {
-    if (epoch.order?.reaches(frame.seq) === false) return "out-of-reach";
-    switch (frame.type) {
-      case FrameType.DATA:
-      case FrameType.DATA_FRAG:
-        if (frame.seq === LAST_SEQ) return "sequence-exhausted";
-        return this.#paused ? "receiver-full" : undefined;
-      case FrameType.REKEY:
-        if (plaintext.length !== REKEY_SALT_LENGTH) return "bad-length";
-        if (frame.seq === LAST_SEQ) return "sequence-exhausted";
-        return this.control.takeRekey(now) ? undefined : "control-flood";
-      default:
-        if (plaintext.length > 0) return "bad-length";
-        if (frame.type === FrameType.BYE) return undefined;
-        if (frame.seq === LAST_SEQ) return "sequence-exhausted";
-        return this.control.takeReceived(now) ? undefined : "control-flood";
-    }
   }
 
   #take(frame: Frame, { plaintext, epoch }: Opened, utacks: readonly Uint8Array[], now: Instant): void {
@@ -387,7 +300,7 @@ export abstract class DatagramConnection extends Connection {
       if (this.#owed !== undefined) return;
       this.#established.epochs.startHold(now, this.#quietMs);
     }
-    for (const utack of this.#established.epochs.utacks(opened, frame.type, frame.seq)) this.#transmit(utack, from);
+    for (const utack of this.#established.epochs.utacks(opened, frame.type, frame.seq)) this.transmit(utack, from);
   }
 
   #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address, now: Instant): void {
@@ -401,7 +314,7 @@ export abstract class DatagramConnection extends Connection {
   /** Acknowledges the peer's REKEY, now that nothing of ours is on its way under the old keys (R4). */
   #payOwed(owed: OwedRekey, epochs: DatagramEpochs, now: Instant): void {
     this.#owed = undefined;
-    for (const utack of epochs.utacks(owed.opened, FrameType.REKEY, owed.seq)) this.#transmit(utack, owed.to);
+    for (const utack of epochs.utacks(owed.opened, FrameType.REKEY, owed.seq)) this.transmit(utack, owed.to);
     epochs.startHold(now, this.#quietMs);
   }
 
@@ -431,7 +344,7 @@ export abstract class DatagramConnection extends Connection {
     const heldUp = this.#heldUp(lanes, epochs);
     // A frame of a message may be larger than what came from there. Without it the session would be stuck; and what is fresh nobody can repeat.
     if (heldUp !== undefined && (fresh || this.mayTransmit(heldUp.frame.length))) {
-      return this.#transmitFrame(heldUp.frame, true, now);
+      return this.transmitFrame(heldUp.frame, true, now);
     }
     if (heldUp !== undefined) return;
     if (now < (this.control.nextPingAt ?? now)) return this.wantPing();
@@ -456,23 +369,5 @@ export abstract class DatagramConnection extends Connection {
   #closeReason(): CloseReason {
     if (this.#expiredBy !== undefined) return { code: "key-expired", limit: this.#expiredBy };
     return { code: this.#session?.lanes.spent ? "sequence-exhausted" : "closed-locally" };
-  }
-
-  #transmitSealed(frame: Uint8Array, again: boolean, now: Instant): void {
-    if (!again) this.noteKeyUse(frame.length);
-    // What may not leave is as good as lost: it comes again.
-    if (this.mayTransmit(frame.length)) this.#transmitFrame(frame, again, now);
-  }
-
-  #transmitFrame(frame: Uint8Array, again: boolean, now: Instant): void {
-    // Copies do not put the keepalive off: a peer follows us to a new address for fresh frames only, its PING among them.
-    if (!again) this.lastSentAt = now;
-    this.counters[again ? "retransmissions" : "framesSent"]++;
-    this.#transmit(frame, this.address);
-  }
-
-  #transmit(data: Uint8Array, to: Address): void {
-    this.counters.bytesSent += data.length;
-    this.#outbox.push({ data, to });
   }
 }

@@ -8,7 +8,7 @@ import { type Hello, parseHello } from "../wire/message.ts";
 import { decodeUtack, encodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
 import type { ServerConfig } from "./config.ts";
 import { Counters, type DropCause } from "./counters.ts";
-import type { Datagram } from "./datagram.ts";
+import type { Datagram } from "./datagram-channel.ts";
 import { type DatagramHost, DatagramServer, type Farewell } from "./datagram-server.ts";
 import type { Address } from "./events.ts";
 import { RetryRing } from "./retry-ring.ts";

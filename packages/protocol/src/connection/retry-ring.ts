@@ -1,5 +1,5 @@
 import { addMs, type Instant } from "../time.ts";
-import type { Datagram } from "./datagram.ts";
+import type { Datagram } from "./datagram-channel.ts";
 
 /** How many second HELLO_RETRYs may wait; beyond it they are not sent (spec section 6). */
 const CAPACITY = 1_024;

@@ -41,12 +41,12 @@ describe("a path", () => {
     expect([path.isProven, path.spend(10_000)]).toEqual([true, true]);
   });
 
-  it("returns to the proven address after three silent seconds", () => {
+  it("returns to the proven address after ten silent seconds", () => {
     const path = new Path(HOME);
     path.move(AWAY, 7, START);
-    expect(path.timeout).toBe(after(3_000));
-    expect(path.returnWhenDue(after(2_999))).toBe(false);
-    expect(path.returnWhenDue(after(3_000))).toBe(true);
+    expect(path.timeout).toBe(after(10_000));
+    expect(path.returnWhenDue(after(9_999))).toBe(false);
+    expect(path.returnWhenDue(after(10_000))).toBe(true);
     expect([path.isProven, path.address]).toEqual([true, HOME]);
   });
 
@@ -101,10 +101,10 @@ describe("a server whose peer moved", () => {
     expect(datagramsFrom(machine)).toEqual([{ data: data?.data, to: AWAY }]);
   });
 
-  it("goes back home, and says so, when the other address stays silent: whoever copied a frame from there gains three seconds", () => {
+  it("goes back home, and says so, when the other address stays silent: whoever copied a frame from there gains ten seconds", () => {
     const { machine } = moved();
     machine.send(ascii("for the true peer"), START);
-    machine.handleTimeout(after(3_000));
+    machine.handleTimeout(after(10_000));
     expect(eventsFrom(machine)).toEqual([{ type: "moved", from: AWAY, to: HOME, proven: true }]);
     expect(datagramsFrom(machine).filter(({ to }) => to === HOME).length).toBeGreaterThan(0);
   });
@@ -115,6 +115,45 @@ describe("a server whose peer moved", () => {
     give(raw.seal("DATA", 1, ascii("y")), after(10), HOME);
     expect(eventsFrom(machine)).toContainEqual({ type: "moved", from: AWAY, to: HOME, proven: true });
     expect(datagramsFrom(machine).map(({ data, to }) => [nameOf(data), to])).toContainEqual(["DATA", HOME]);
+  });
+
+  it("sends its PING again with each sign of life from there, within what came from there", () => {
+    const { machine, raw, give, ping } = moved();
+    const again = raw.seal("DATA", 0, ascii("x"));
+    give(again, after(50), AWAY);
+    expect(datagramsFrom(machine).map(({ data }) => nameOf(data))).toEqual(["UTACK of DATA", "PING"]);
+    give(raw.seal("DATA", 1), after(60), AWAY);
+    expect(datagramsFrom(machine).map(({ data }) => data)).toContainEqual(ping);
+  });
+
+  it("inside a message has the fragment on its way acknowledged instead, for no PING may stand between", () => {
+    const { machine, raw, give } = establishedDatagramServer();
+    machine.send(filled(500, 1), START);
+    const [fragment] = datagramsFrom(machine);
+    give(raw.seal("DATA", 0, ascii("x")), after(10), AWAY);
+    expect(datagramsFrom(machine).map(({ data, to }) => [nameOf(data), to])).toEqual([
+      ["UTACK of DATA", AWAY],
+      ["DATA_FRAG", AWAY],
+    ]);
+    give(raw.seal("DATA", 0, ascii("x")), after(20), AWAY);
+    expect(datagramsFrom(machine).map(({ data }) => nameOf(data))).toEqual(["UTACK of DATA"]);
+    give(raw.utack(fragment?.data as Uint8Array), after(30), AWAY);
+    expect(datagramsFrom(machine).map(({ data }) => nameOf(data))).toEqual(["DATA"]);
+    expect(eventsFrom(machine)).toContainEqual({ type: "path-proven", from: HOME, address: AWAY });
+  });
+
+  it("waits with its PING where their pace demands it", () => {
+    const { machine, raw, give } = establishedDatagramServer();
+    for (let i = 0; i < 8; i++) {
+      machine.ping(after(i));
+      for (const { data } of datagramsFrom(machine)) if (nameOf(data) === "PING") give(raw.utack(data), after(i));
+      give(raw.seal("PONG", i), after(i));
+    }
+    datagramsFrom(machine);
+    give(raw.seal("DATA", 20, filled(100, 1)), after(10), AWAY);
+    expect(datagramsFrom(machine).map(({ data }) => nameOf(data))).toEqual(["UTACK of DATA"]);
+    machine.handleTimeout(after(1_200));
+    expect(datagramsFrom(machine).map(({ data }) => nameOf(data))).toContain("PING");
   });
 
   it("takes no acknowledgement of an older frame for a proof", () => {

@@ -90,6 +90,7 @@ export class SimulatedEnd<C extends Connection = Connection> {
       case "proof-refused":
       case "proven":
       case "moved":
+      case "path-proven":
         break;
       default:
         event satisfies never;

@@ -1,4 +1,5 @@
-import type { Datagram, DatagramConnection } from "../../src/connection/datagram.ts";
+import type { DatagramConnection } from "../../src/connection/datagram.ts";
+import type { Datagram } from "../../src/connection/datagram-channel.ts";
 import type { DatagramClient } from "../../src/connection/datagram-client.ts";
 import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import type { DatagramEndpoint } from "../../src/connection/endpoint.ts";

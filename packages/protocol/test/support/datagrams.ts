@@ -1,5 +1,6 @@
 import type { ClientConfig } from "../../src/connection/config.ts";
-import type { Datagram, DatagramConnection } from "../../src/connection/datagram.ts";
+import type { DatagramConnection } from "../../src/connection/datagram.ts";
+import type { Datagram } from "../../src/connection/datagram-channel.ts";
 import { DatagramClient } from "../../src/connection/datagram-client.ts";
 import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import { DatagramEndpoint, type EndpointConfig } from "../../src/connection/endpoint.ts";
