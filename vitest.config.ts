@@ -28,12 +28,15 @@ export default defineConfig({
       thresholds: { branches: 100 },
     },
     projects: [
+      // A million frames take 2 s on an idle machine, and several times that on two cores that others use as well.
       {
         extends: true,
         test: {
           name: "unit",
           include: tests("**/*.test.ts"),
           exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       { extends: true, test: { name: "vectors", include: vectors, testTimeout: 60_000 } },
