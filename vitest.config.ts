@@ -20,6 +20,8 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     maxWorkers: 2,
+    // How long something may take to happen that must happen: a second, vitest's own bound, is short on a loaded machine.
+    expect: { poll: { timeout: 30_000 } },
     coverage: {
       provider: "v8",
       include: ["packages/protocol/src/**/*.ts"],
