@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { connect, type Server } from "usmp";
-import * as library from "usmp";
 import ts from "typescript";
+import * as library from "usmp";
+import { connect, type Server } from "usmp";
 import { expect, onTestFinished, test } from "vitest";
 import { LOOPBACK, TEST_PSK } from "./support/loopback.ts";
 
