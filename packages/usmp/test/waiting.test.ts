@@ -1,5 +1,6 @@
+import { VirtualClock } from "@usmp/testkit";
 import { describe, expect, test } from "vitest";
-import type { Session } from "../src/index.ts";
+import { type Session, SessionClosedError } from "../src/index.ts";
 import { expectEcho, open, pair, patterned, receiveTexts, TRANSPORTS, textOf } from "./support/loopback.ts";
 import { rawTcpServer } from "./support/raw-tcp.ts";
 import { rawUdpServer } from "./support/raw-udp.ts";
@@ -149,6 +150,53 @@ test("over TCP, messages that wait for a peer that does not read may be given up
   expect(await receiveTexts(server, 2)).toEqual(["first", "second"]);
   await Promise.all([waiting[0], waiting[2]]);
 });
+
+describe.each(TRANSPORTS)("close() over %s", (transport) => {
+  test("sends what waits first: every message that was given before arrives, and none after is taken", async () => {
+    // The second that close() has does not pass.
+    const { client, server } = await pair(transport, { client: { clock: new VirtualClock() } });
+    const messages = Array.from({ length: 200 }, (_, index) => patterned(1_600 + index));
+    const sends = messages.map((message) => client.send(message));
+    const closing = client.close();
+    const lengths = lengthsOf(server);
+    await expect(client.send("too late")).rejects.toMatchObject({ code: "session-closed" });
+    await expect(client.ping()).rejects.toMatchObject({ code: "session-closed" });
+    expect(await lengths).toEqual(messages.map(({ length }) => length));
+    await Promise.all(sends);
+    expect(await closing).toEqual({ code: "closed-locally" });
+    expect(await server.closed).toEqual({ code: "closed-by-peer" });
+  });
+});
+
+test("close() over TCP waits a second, not more, for a peer that does not read; what it did not take is told", async () => {
+  const clock = new VirtualClock();
+  const { client } = await pair("tcp", { client: { clock }, server: { receiveBufferBytes: RECEIVE_BUFFER_BYTES } });
+  const outcome = { sent: 0, refused: 0 };
+  const give = (): Promise<void> =>
+    client.send(patterned(1_808)).then(
+      () => void outcome.sent++,
+      (error: unknown) => {
+        expect(error).toBeInstanceOf(SessionClosedError);
+        outcome.refused++;
+      },
+    );
+  for (let waits = false; !waits; )
+    waits = await Promise.race([give().then(() => false), manyTurns().then(() => true)]);
+  const others = [give(), give()];
+  const closing = client.close();
+  await clock.elapse(999);
+  expect(client.open).toBe(true);
+  await clock.elapse(1);
+  expect(await closing).toEqual({ code: "closed-locally" });
+  await Promise.all(others);
+  expect(outcome.refused).toBe(3);
+});
+
+async function lengthsOf(session: Session): Promise<number[]> {
+  const lengths: number[] = [];
+  for await (const { length } of session) lengths.push(length);
+  return lengths;
+}
 
 async function manyTurns(): Promise<void> {
   for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
