@@ -3,6 +3,7 @@
  */
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { ensurePythonSdk } from "../scripts/dependencies.mjs";
 import { run } from "../scripts/run.mjs";
 import { contenders } from "./contenders.mjs";
 import { printReport } from "./report.mjs";
@@ -53,7 +54,12 @@ async function bench() {
   const plan = { ...PLANS[options.quick ? "quick" : "full"] };
   if (options.rounds !== undefined) plan.rounds = positive(options.rounds);
   const only = options.only?.split(",");
-  const taking = contenders().filter(({ name }) => only === undefined || only.includes(name));
+  const isTaken = (/** @type {Name} */ name) => only === undefined || only.includes(name);
+  if (isTaken("python") && !process.env.USMP_PYTHON) {
+    const problem = await ensurePythonSdk();
+    if (problem !== undefined) console.error(`The Python SDK is left out: ${problem}`);
+  }
+  const taking = contenders().filter(({ name }) => isTaken(name));
   const tls = taking.find(({ name }) => name === "tls");
 
   const agreed = tls === undefined ? {} : await describeTls(tls);

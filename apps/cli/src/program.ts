@@ -7,14 +7,16 @@ import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { startCommand } from "./commands/start.ts";
 import type { Environment, ExitCode } from "./environment.ts";
-import { failureOf } from "./failure.ts";
+import { failureOf, usage } from "./failure.ts";
 import { Reporter } from "./reporter.ts";
 import { packageVersion } from "./version.ts";
 
 /** Runs the program with the words behind its name. Everything that goes wrong is reported here; nothing is thrown. */
 export async function run(words: readonly string[], environment: Environment): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
-  const program = createProgram({
+  // Options that cannot be parsed never reach a command, and its errors are objects all the same.
+  const json = words.includes("--json");
+  const context: CommandContext = {
     environment,
     async perform(options, work) {
       const reporter = new Reporter(environment, options);
@@ -26,21 +28,25 @@ export async function run(words: readonly string[], environment: Environment): P
         await reporter.error(failure);
       }
     },
-  });
+  };
+  const program = createProgram(context, { printsErrors: !json });
   try {
     await program.parseAsync(words, { from: "user" });
     return exitCode;
   } catch (error) {
-    // commander has printed what it throws; it ends help and --version that way too, with exit code 0.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const failure = failureOf(error);
-    await new Reporter(environment, {}).error(failure);
+    // commander ends help and --version that way too, with exit code 0; and without --json it has printed what it throws.
+    if (error instanceof CommanderError && (error.exitCode === 0 || !json)) return error.exitCode === 0 ? 0 : 2;
+    const failure = failureOf(error instanceof CommanderError ? usage(problemOf(error)) : error);
+    await new Reporter(environment, { json }).error(failure);
     return failure.exitCode;
   }
 }
 
 /** The whole command line: its definition is what help prints and what docs/cli.md is held to. */
-export function createProgram(context: CommandContext): Command {
+export function createProgram(
+  context: CommandContext,
+  { printsErrors = true }: { readonly printsErrors?: boolean } = {},
+): Command {
   const { stdout, stderr } = context.environment;
   const program = new Command("usmp")
     .description("USMP version 2: encrypted sessions with devices that share a key with you, over TCP and UDP")
@@ -64,12 +70,17 @@ export function createProgram(context: CommandContext): Command {
       .showHelpAfterError(`(usmp ${command === program ? "" : `${command.name()} `}--help explains)`)
       .configureOutput({
         writeOut: (text) => stdout.write(text),
-        writeErr: (text) => stderr.write(text),
+        writeErr: (text) => printsErrors && stderr.write(text),
         getOutHelpWidth: () => stdout.columns ?? 100,
         getErrHelpWidth: () => stderr.columns ?? 100,
       });
   }
   return program;
+}
+
+function problemOf({ code, message }: CommanderError): string {
+  if (code === "commander.help") return "no command was given; usmp --help lists them";
+  return `${message.replace(/^error: /, "")}; usmp COMMAND --help explains`;
 }
 
 const HELP = `

@@ -15,6 +15,8 @@ export interface BindUdpOptions {
 export interface ConnectUdpOptions {
   readonly host: string;
   readonly port: number;
+  /** Gives up looking up the name; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Binds a server's socket. Rejects with a TransportError. */
@@ -29,18 +31,19 @@ export async function bindUdp(options: BindUdpOptions): Promise<DatagramTranspor
 }
 
 /**
- * Binds a client's socket for one peer, whose name is looked up first. Rejects with a TransportError.
+ * Binds a client's socket for one peer, whose name is looked up first. Rejects with a TransportError, or with the reason of `signal`.
  *
  * The socket is not connect()ed: the kernel would then keep one source address for good, and a session could not survive this
  * host's move to another network. What others send is dropped here instead, and no ICMP error reaches the socket at all.
  */
 export async function connectUdp(options: ConnectUdpOptions): Promise<ConnectedDatagramTransport> {
-  const { host, port } = options;
+  const { host, port, signal } = options;
   try {
-    const { address, family } = await lookup(host);
+    const { address, family } = await orAbort(lookup(host), signal);
     const socket = await openSocket(family === 6 ? "udp6" : "udp4", undefined, 0);
     return new ConnectedUdpTransport(socket, { host: plainHost(address), port });
   } catch (error) {
+    if (signal?.aborted) throw signal.reason;
     throw transportError(`cannot open a UDP socket to ${host} port ${port}`, error);
   }
 }
@@ -202,6 +205,17 @@ async function lookup(host: string): Promise<LookupAddress> {
   if (first === undefined) throw new Error(`no address for ${host}`);
   if (first.address !== "::1") return first;
   return found.find((candidate) => candidate.family === 4) ?? first;
+}
+
+/** Node cannot stop a look-up that has begun: who gives up no longer waits for it, and what it finds is dropped. */
+function orAbort<T>(found: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return found;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    found.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }
 
 /** An address as the kernel spells it, without its zone: systems name that by number or by interface. */

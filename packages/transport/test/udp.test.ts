@@ -79,6 +79,18 @@ describe("a server's socket", () => {
 });
 
 describe("a client's socket", () => {
+  test.each(["before", "while its name is looked up"])(
+    "is given up when the signal is aborted %s, with its reason",
+    async (when) => {
+      const controller = new AbortController();
+      const reason = new Error("never mind");
+      if (when === "before") controller.abort(reason);
+      const attempt = connectUdp({ host: "localhost", port: 9, signal: controller.signal });
+      controller.abort(reason);
+      await expect(attempt).rejects.toBe(reason);
+    },
+  );
+
   test("delivers nothing that does not come from its peer", async () => {
     const { server, client, clientSide } = await startedPair();
     const stranger = await plainSocket();

@@ -1,9 +1,11 @@
 import { nodeCrypto } from "@usmp/crypto";
 import {
+  addMs,
   type ConnectionEvent,
   constants,
   DatagramClient,
   FrameSlab,
+  type Instant,
   parseRekeying,
   parseTiming,
   type Rekeying,
@@ -14,7 +16,7 @@ import {
 } from "@usmp/protocol";
 import { checkHostAndPort, connectTcp, connectUdp, formatAddress } from "@usmp/transport";
 import type { ConnectOptions, Session } from "./api.ts";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { DatagramDriver, datagramAddress } from "./datagram-driver.ts";
 import { parseDeviceId } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
@@ -46,8 +48,9 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   const deviceId = options.deviceId === undefined ? randomDeviceId(crypto) : parseDeviceId(options.deviceId);
   const key = usableKey(options.psk, options.development ?? false);
   const attempt = new Attempt(formatAddress(options), receiveBufferBytes);
+  const deadline = addMs((options.clock ?? systemClock).now(), timing.handshakeTimeoutMs);
   try {
-    const config = { crypto, timing, rekeying, psk: key.secret, deviceId };
+    const config = { crypto, timing, rekeying, psk: key.secret, deviceId, deadline };
     return await (transport === "tcp" ? overTcp(options, config, attempt) : overUdp(options, config, attempt));
   } finally {
     if (key.owned) key.secret.wipe();
@@ -60,13 +63,19 @@ interface Config {
   readonly rekeying: Rekeying;
   readonly psk: Secret;
   readonly deviceId: Uint8Array;
+  /** Of looking up, connecting and shaking hands together. */
+  readonly deadline: Instant;
 }
 
 async function overTcp(options: ConnectOptions, config: Config, attempt: Attempt): Promise<Session> {
   const { host, port, signal } = options;
   const clock = options.clock ?? systemClock;
-  const transport = await reach(connectTcp({ host, port, signal }), signal);
-  const connection = new StreamClient(config, { slab }, clock.now());
+  const transport = await reach((giveUp) => connectTcp({ host, port, signal: giveUp }), options, config);
+  if (signal?.aborted) {
+    transport.destroy();
+    throw signal.reason;
+  }
+  const connection = new StreamClient(withTimeLeft(config, clock), { slab }, clock.now());
   const driver = new StreamDriver(connection, transport, clock);
   const established = attempt.begin(driver, new StreamLink(driver, transport.peer), signal);
   driver.start();
@@ -76,13 +85,13 @@ async function overTcp(options: ConnectOptions, config: Config, attempt: Attempt
 async function overUdp(options: ConnectOptions, config: Config, attempt: Attempt): Promise<Session> {
   const { host, port, signal } = options;
   const clock = options.clock ?? systemClock;
-  const transport = await reach(connectUdp({ host, port }), signal);
+  const transport = await reach((giveUp) => connectUdp({ host, port, signal: giveUp }), options, config);
   if (signal?.aborted) {
     transport.close();
     throw signal.reason;
   }
   const peer = datagramAddress(transport.peer);
-  const connection = new DatagramClient(config, { peer }, clock.now());
+  const connection = new DatagramClient(withTimeLeft(config, clock), { peer }, clock.now());
   const driver = new DatagramDriver(connection, transport, clock, () => transport.close());
   const established = attempt.begin(driver, new DatagramLink(driver), signal);
   transport.start({
@@ -96,15 +105,38 @@ async function overUdp(options: ConnectOptions, config: Config, attempt: Attempt
   return established;
 }
 
-/** Says what went wrong below USMP in the same words as what goes wrong in it. */
-async function reach<T>(transport: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/**
+ * Opens a transport, until the deadline or the application's signal: the system's own patience is two minutes for TCP, and as
+ * long as the name service takes for a name. Says what went wrong below USMP in the same words as what goes wrong in it.
+ */
+async function reach<T>(
+  open: (giveUp: AbortSignal) => Promise<T>,
+  { clock = systemClock, signal, ...where }: ConnectOptions,
+  { deadline, timing }: Config,
+): Promise<T> {
+  const attempt = new AbortController();
+  const onAbort = (): void => attempt.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const cancelAlarm = clock.schedule(deadline, () => {
+    const problem = `no answer within ${timing.handshakeTimeoutMs / 1000} s; check host and port`;
+    attempt.abort(new ConnectError("unreachable", `${formatAddress(where)}: ${problem}`));
+  });
   try {
-    return await transport;
+    return await open(attempt.signal);
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (attempt.signal.aborted) throw attempt.signal.reason;
     const message = error instanceof Error ? error.message : String(error);
     throw new ConnectError("unreachable", message, undefined, { cause: error });
+  } finally {
+    cancelAlarm();
+    signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** What connecting took is taken off the handshake's time: connect() has one deadline for all of it. */
+function withTimeLeft({ deadline, ...config }: Config, clock: Clock): Omit<Config, "deadline"> {
+  const handshakeTimeoutMs = Math.max(1, deadline - clock.now());
+  return { ...config, timing: { ...config.timing, handshakeTimeoutMs } };
 }
 
 /** Owns a connection until it is established or has failed. */

@@ -6,7 +6,10 @@ const TEXT_FORM = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
 export function parseDeviceId(deviceId: string | Uint8Array, field = "deviceId"): Uint8Array {
   if (typeof deviceId === "string") {
     if (TEXT_FORM.test(deviceId)) return Uint8Array.from(deviceId.split(":"), (byte) => Number.parseInt(byte, 16));
-    throw new UsageError("invalid-option", `${field} ${JSON.stringify(deviceId)} is not of the form aa:bb:cc:dd:ee:ff`);
+    throw new UsageError(
+      "invalid-option",
+      `${field} ${JSON.stringify(deviceId)} is no device id; write six bytes of two hex digits as aa:bb:cc:dd:ee:ff`,
+    );
   }
   if (deviceId.length === constants.DEVICE_ID_LENGTH) return copyBytes(deviceId);
   throw new UsageError("invalid-option", `${field} has ${deviceId.length} bytes; it must have 6`);

@@ -120,7 +120,7 @@ export function connectErrorOf(reason: CloseReason, where: string): ConnectError
             `${where}: the server ended the connection after our proof; the key is wrong, or the device id is not known there`,
             reason,
           )
-        : new ConnectError("handshake-failed", `${happened}; is it a USMP server?`, reason);
+        : new ConnectError("handshake-failed", `${happened}; ${UNANSWERED_HELLO}`, reason);
     case "transport-failed":
       return new ConnectError("unreachable", happened, reason);
     default:
@@ -128,8 +128,13 @@ export function connectErrorOf(reason: CloseReason, where: string): ConnectError
   }
 }
 
+/** The field's servers end there for a device id that they do not know, and for an address with too many failures. */
+const UNANSWERED_HELLO =
+  "it is no USMP server, or does not know the device id, or refuses this address for now; its own output tells which";
+
 const TIMEOUT_ADVICE: { readonly [awaiting: string]: string } = {
   HELLO_RETRY: "; nothing answers there: check host, port and transport",
-  CHALLENGE: "; the server does not answer: check host, port and transport",
+  CHALLENGE:
+    "; check host, port and transport, and whether the device id is known there: some servers do not answer a device that is not",
   SESSION_OK: "; the key is wrong, or the device id is not known there",
 };

@@ -28,7 +28,10 @@ export class KeyRing {
     if (this.#fixed !== undefined) return { keys: [{ ...this.#fixed, owned: false }], problem: undefined };
     try {
       const answer = (this.#lookup as PskLookup)(deviceId, peer);
-      return answer instanceof Promise ? answer.then((later) => this.#read(later)).catch(failed) : this.#read(answer);
+      if (!isThenable(answer)) return this.#read(answer);
+      return Promise.resolve(answer)
+        .then((later) => this.#read(later))
+        .catch(failed);
     } catch (error) {
       return failed(error);
     }
@@ -53,6 +56,11 @@ export class KeyRing {
     }
     return { keys, problem };
   }
+}
+
+/** Other libraries' promises and query builders are no Promise, but awaited like one. */
+function isThenable<T>(answer: T | PromiseLike<T>): answer is PromiseLike<T> {
+  return typeof answer === "object" && answer !== null && "then" in answer;
 }
 
 function failed(error: unknown): Candidates {

@@ -43,8 +43,15 @@ export class StreamLink implements SessionLink {
     this.#driver.run((connection, now) => connection.rekey(now));
   }
 
+  /** Messages that wait go first, as on UDP, while there is time. */
   close(): void {
-    this.#driver.run((connection, now) => connection.close(now));
+    const sayBye = (): void => this.#driver.run((connection, now) => connection.close(now));
+    if (this.#waiting === 0) return sayBye();
+    const cancel = this.#driver.limitEnd(sayBye);
+    void this.#turn.then(() => {
+      cancel();
+      sayBye();
+    });
   }
 
   abort(reason?: CloseReason): void {

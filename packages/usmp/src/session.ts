@@ -58,6 +58,7 @@ export class LiveSession implements Session, ConnectionOwner {
   readonly #receiveLimit: number;
   #unreadBytes = 0;
   #paused = false;
+  #closing = false;
   #roundTripMs: number | undefined;
 
   /** `host` is the server that the session belongs to; a client's has none, and knows its peer from the start. */
@@ -116,7 +117,7 @@ export class LiveSession implements Session, ConnectionOwner {
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
     const bytes = typeof message === "string" ? encoder.encode(message) : message;
     if (bytes.length > constants.MAX_MESSAGE_LENGTH) return Promise.reject(tooLong(bytes.length));
-    if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
+    if (this.#isClosing) return this.#rejectWhenClosed();
     return this.#link.send(bytes, signal);
   }
 
@@ -137,7 +138,10 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   async close(): Promise<CloseReason> {
-    if (this.open) this.#link.close();
+    if (this.open && !this.#closing) {
+      this.#closing = true;
+      this.#link.close();
+    }
     const reason = await this.closed;
     await this.#link.gone();
     return reason;
@@ -230,11 +234,15 @@ export class LiveSession implements Session, ConnectionOwner {
   #request<T>(waiters: Waiters<T>, signal: AbortSignal | undefined, ask: () => void): Promise<T> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
-    if (this.#link.connection.state !== "established") return this.#rejectWhenClosed();
+    if (this.#isClosing) return this.#rejectWhenClosed();
     const asked = waiters.waiting;
     const answer = waiters.wait(signal);
     if (!asked) ask();
     return answer;
+  }
+
+  get #isClosing(): boolean {
+    return this.#closing || this.#link.connection.state !== "established";
   }
 
   /** While the session is closing nothing more can be asked of it: the answer is the close that follows. */

@@ -1,4 +1,4 @@
-import { addMs, type StreamConnection } from "@usmp/protocol";
+import { addMs, type Instant, type StreamConnection } from "@usmp/protocol";
 import type { StreamHandlers, StreamTransport } from "@usmp/transport";
 import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
@@ -6,7 +6,7 @@ import { Outcome, Waiters } from "./waiting.ts";
 
 /** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
 const TURN_BYTES = 65_536;
-/** How long an ended connection may take to hand its last bytes to the kernel. */
+/** How long an end may take: what waits to be sealed, and the last bytes on their way to the kernel. */
 const LINGER_MS = 1_000;
 
 /** Drives a connection over an in-order transport. Frames that become ready in one turn leave in one write. */
@@ -21,6 +21,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   #turnScheduled = false;
   #destroyed = false;
   #cancelLinger: (() => void) | undefined;
+  #endBy: Instant | undefined;
 
   /** `released` is called once the transport is gone. */
   constructor(connection: StreamConnection, transport: StreamTransport, clock: Clock, released?: () => void) {
@@ -79,6 +80,12 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     this.run((connection, now) => connection.resumeReceiving(now));
   }
 
+  /** From now on the end may take LINGER_MS in all. Calls `late` when they are over; the answer cancels that. */
+  limitEnd(late: () => void): () => void {
+    this.#endBy = addMs(this.clock.now(), LINGER_MS);
+    return this.clock.schedule(this.#endBy, late);
+  }
+
   /** Resolves when the transport is gone: what it had taken has left, or could not. */
   gone(): Promise<void> {
     return this.#gone.promise;
@@ -122,7 +129,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     this.flush();
     if (orderly) {
       this.#transport.end();
-      const lingerEnd = addMs(this.clock.now(), LINGER_MS);
+      const lingerEnd = this.#endBy ?? addMs(this.clock.now(), LINGER_MS);
       this.#cancelLinger = this.clock.schedule(lingerEnd, () => this.#transport.destroy());
     } else this.#transport.destroy();
     this.#writable.resolveAll();

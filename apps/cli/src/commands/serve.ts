@@ -72,8 +72,12 @@ async function open(options: ListenOptions): Promise<Server> {
     return await listen(options);
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
-    const flags = [options.tcp && "--tcp HOST:PORT", options.udp && "--udp HOST:PORT"].filter(Boolean).join(" and ");
-    throw new CommandError(error.code, `${error.message}; ${flags} chooses where`, 1);
+    const flags = [options.tcp && "--tcp HOST:PORT", options.udp && "--udp HOST:PORT"].filter(Boolean);
+    throw new CommandError(
+      error.code,
+      `${error.message}; ${flags.join(" and ")} ${flags.length > 1 ? "choose" : "chooses"} where`,
+      1,
+    );
   }
 }
 

@@ -57,9 +57,11 @@ export function renderExplanation(explanation: Explanation, stream: OutputStream
 export function renderSummary(summary: Summary, withPsk: boolean): string {
   if (summary.pieces === 0) return "nothing to explain: the recording is empty";
   const checks =
-    summary.failedChecks === 0 ? "every check that could be made passed" : `${summary.failedChecks} checks FAILED`;
+    summary.failedChecks === 0
+      ? "every check that could be made passed"
+      : `${counted(summary.failedChecks, "check")} FAILED`;
   return [
-    `${summary.pieces} frames: ${checks}`,
+    `${counted(summary.pieces, "frame")}: ${checks}`,
     `proofs: ${proofs(summary, withPsk)}`,
     `payload: ${payload(summary)}`,
   ].join("\n");
@@ -90,6 +92,10 @@ function payload({ sealedFrames, openedFrames }: Summary): string {
     "stays closed: the keys came from private halves that both sides have forgotten; " +
     "a PSK cannot open recorded traffic (forward secrecy), only session or ephemeral keys can (--key)"
   );
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }
 
 function content(name: string, textName: string, bytes: Uint8Array | undefined): object {

@@ -88,7 +88,7 @@ describe.each(["tcp", "udp"] as const)("over %s", (transport) => {
   test("a wrong key is refused on both sides, each in its words", async () => {
     const server = await serve();
     const { code, err } = await client(
-      ["send", server[transport], "x", flag, "--timeout", "0.5", "--device-id", DEVICE],
+      ["send", server[transport], "x", flag, "--timeout", "2", "--device-id", DEVICE],
       "",
       OTHER_TEST_KEY,
     );

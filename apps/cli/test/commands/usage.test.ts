@@ -54,7 +54,7 @@ describe("help", () => {
 });
 
 describe("asked for in a wrong way: exit code 2, nothing on standard output", () => {
-  test.each([
+  const wrong: [string, string[]][] = [
     ["no command", []],
     ["an unknown command", ["listen"]],
     ["an unknown option", ["keygen", "--bits", "128"]],
@@ -73,12 +73,26 @@ describe("asked for in a wrong way: exit code 2, nothing on standard output", ()
     ["a key file that is not there", ["serve", "--psk-file", "/nonexistent/key.txt"]],
     ["a key file that is a directory", ["serve", "--psk-file", "/"]],
     ["a key file without end", ["serve", "--psk-file", "/dev/zero"]],
-  ])("%s", async (_, words) => {
+  ];
+
+  test.each(wrong)("%s", async (_, words) => {
     const { code, out, err } = await ends(words);
     expect(code).toBe(2);
     expect(out).toBe("");
     expect(err).not.toContain("should not happen");
     expect(err.length).toBeGreaterThan(20);
+  });
+
+  test.each(wrong)("%s, under --json: one object on standard error", async (_, words) => {
+    const { code, out, err } = await ends([...words, "--json"]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err.trimEnd().split("\n")).toHaveLength(1);
+    expect(JSON.parse(err)).toEqual({
+      time: expect.any(String) as string,
+      event: "error",
+      code: expect.stringMatching(/^(usage|invalid-(option|address|key))$/) as string,
+      message: expect.stringMatching(/\w{2,}.*; .*\w{2,}/) as string,
+    });
   });
 });
 

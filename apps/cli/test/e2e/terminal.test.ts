@@ -20,6 +20,8 @@ const isPrompt = (row: string | undefined) => row?.startsWith(">") ?? false;
 const isStatus = (row: string | undefined) =>
   /^ open \| rtt .* \| sent \d+ \| received \d+ \| epoch \d+ \| (tcp|udp) 127\.0\.0\.1:\d+ \|/.test(row ?? "");
 const lastFilled = (rows: string[]) => rows.findLastIndex((row) => row !== "");
+/** A line is printed before the status and the prompt under it are drawn again, and the screen may be looked at in between. */
+const isWhole = (rows: string[]) => rows[lastFilled(rows)] === ">";
 
 async function connected(serving: ServerProcess, ...words: string[]): Promise<TmuxTerminal> {
   const terminal = await TmuxTerminal.open(usmp("connect", serving.tcp, "--psk-file", keyFile, ...words));
@@ -32,7 +34,7 @@ describe.runIf(tmuxAvailable)("connect on a terminal", () => {
     const terminal = await connected(await server(["--echo"]));
     terminal.type("hello");
     terminal.press("Enter");
-    const rows = await terminal.until((screen) => screen.includes("< hello"));
+    const rows = await terminal.until((screen) => screen.includes("< hello") && isWhole(screen));
     const end = lastFilled(rows);
     expect(rows.slice(end - 3, end + 1)).toEqual([
       "> hello",
@@ -65,7 +67,7 @@ describe.runIf(tmuxAvailable)("connect on a terminal", () => {
       terminal.type(line);
       terminal.press("Enter");
     }
-    const rows = await terminal.until((screen) => screen.includes("< four"));
+    const rows = await terminal.until((screen) => screen.includes("< four") && isWhole(screen));
     expect(rows.filter(isStatus)).toHaveLength(1);
     const text = rows.join("");
     for (const line of ["one", long, "three", "four"]) expect(text).toContain(`< ${line}`);
@@ -77,7 +79,7 @@ describe.runIf(tmuxAvailable)("connect on a terminal", () => {
       terminal.type(line);
       terminal.press("Enter");
     }
-    await terminal.until((rows) => rows.includes("> newer") && rows[lastFilled(rows)] === ">");
+    await terminal.until((rows) => rows.includes("> newer") && isWhole(rows));
     terminal.press("Up", "Up");
     await terminal.until((rows) => rows[lastFilled(rows)] === "> older");
   });
