@@ -41,6 +41,7 @@ export {
   TcpRelay,
   type TcpRelayOptions,
 } from "./tcp-relay.ts";
+export { toyCrypto } from "./toy-crypto.ts";
 export { type RecordKeyWrapper, wrapRecordKeys } from "./traffic-key-observer.ts";
 export { UdpRelay, type UdpRelayOptions } from "./udp-relay.ts";
 export { VirtualClock } from "./virtual-clock.ts";

@@ -15,7 +15,10 @@ export class SimulatedEnd<C extends Connection = Connection> {
   readonly #accounts: boolean;
   /** On a server's datagram socket it exists only once a cookie came back. */
   connection: C | undefined;
+  /** The application reads nothing. */
   stalled = false;
+  /** The process runs not at all. */
+  suspended = false;
   established = false;
   closed: CloseReason | undefined;
   pongs = 0;
@@ -45,14 +48,14 @@ export class SimulatedEnd<C extends Connection = Connection> {
   }
 
   onEvent(event: ConnectionEvent): void {
-    assert(this.closed === undefined, `${this.side}: a ${event.type} event after closed`);
+    if (this.closed !== undefined) assert.fail(`${this.side}: a ${event.type} event after closed`);
     switch (event.type) {
       case "established":
         assert(!this.established, `${this.side}: established twice`);
         this.established = true;
         break;
       case "message":
-        assert(this.established && !this.stalled, `${this.side}: a message the application had no room for`);
+        if (!this.established || this.stalled) assert.fail(`${this.side}: a message the application had no room for`);
         this.#incoming.noteDelivered(event.data);
         break;
       case "acknowledged":
