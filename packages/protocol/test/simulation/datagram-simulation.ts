@@ -11,6 +11,7 @@ import { clientConfig, serverConfig, testPsk } from "../support/fixtures.ts";
 import { DatagramAttacker } from "./datagram-attacker.ts";
 import { MAX_DATAGRAMS_PER_INPUT, SOCKET_BUFFER } from "./bounds.ts";
 import { bothWays, type DatagramNetwork, HEALED, type PathConditions, silentMs } from "./datagram-network.ts";
+import { MoveOracle } from "./move-oracle.ts";
 import { drawProgram, type Program, suspendedMs } from "./program.ts";
 import type { SimulatedEnd } from "./simulated-end.ts";
 import { Simulation } from "./simulation.ts";
@@ -39,6 +40,7 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
   /** What the server's connections said before it was known which of them is the client's. */
   readonly #candidates: Map<DatagramServer, ConnectionEvent[]> = new Map();
   readonly #addresses: Map<string, Address> = new Map();
+  readonly #moveOracle: MoveOracle = new MoveOracle();
   /** What came for a suspended process. */
   readonly #sockets: Record<Side, DatagramDelivery[]> = { client: [], server: [] };
 
@@ -146,6 +148,7 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
   #receive(side: Side, { bytes, from }: DatagramDelivery): void {
     if (side === "client") this.#client.handleDatagram(bytes, SERVER_ADDRESS, this.now);
     else {
+      this.#moveOracle.noteInput(bytes);
       const touched = this.#endpoint.handleDatagram(bytes, this.#address(from), this.now);
       for (const server of touched) this.#servers.add(server);
     }
@@ -155,6 +158,7 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
   #drainServer(server: DatagramServer): void {
     this.hear(this.ends.server, server, (event) => {
       if (event.type === "keys-needed") server.provideKeys([testPsk()], this.now);
+      if (event.type === "moved") this.#moveOracle.noteMoved();
       if (server === this.ends.server.connection) this.ends.server.onEvent(event);
       else this.#hearCandidate(server, event);
     });
@@ -195,7 +199,10 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
     for (let next = source.pollTransmit(); next !== undefined; next = source.pollTransmit()) {
       if (++count > MAX_DATAGRAMS_PER_INPUT) assert.fail(`one input made ${count} datagrams ${direction}`);
       if (direction === "client-to-server") this.#link.send(direction, next.data, this.now);
-      else this.#link.send(direction, next.data, this.now, next.to.key);
+      else {
+        this.#moveOracle.noteOutput(next.data);
+        this.#link.send(direction, next.data, this.now, next.to.key);
+      }
     }
   }
 
