@@ -14,6 +14,7 @@ export { NonceLedger, NonceLedgerError } from "./nonce-ledger.ts";
 export {
   PythonClient,
   type PythonConnectOptions,
+  type PythonCrowdMember,
   type PythonProtocol,
   type PythonPsk,
   type PythonServeOptions,
