@@ -20,6 +20,7 @@ export class SimulatedEnd<C extends Connection = Connection> {
   /** The process runs not at all. */
   suspended = false;
   established = false;
+  proven = false;
   closed: CloseReason | undefined;
   pongs = 0;
   rekeys = 0;
@@ -72,9 +73,11 @@ export class SimulatedEnd<C extends Connection = Connection> {
         this.closed = event.reason;
         if (this.#accounts) this.#outgoing.noteClosed(event.undelivered);
         break;
+      case "proven":
+        this.proven = true;
+        break;
       case "keys-needed":
       case "proof-refused":
-      case "proven":
       case "moved":
         break;
       default:
