@@ -14,6 +14,7 @@ export { NonceLedger, NonceLedgerError } from "./nonce-ledger.ts";
 export {
   PythonClient,
   type PythonConnectOptions,
+  type PythonCrowdMember,
   type PythonProtocol,
   type PythonPsk,
   type PythonServeOptions,
@@ -23,6 +24,9 @@ export { PythonError } from "./python-process.ts";
 export { PYTHON_SDK_VERSION, type PythonSdk, pythonSdk } from "./python-sdk.ts";
 export type { PythonClose, PythonSession, PythonSessionState } from "./python-session.ts";
 export { type CryptoScript, type ScriptedCrypto, scriptedCrypto } from "./scripted-crypto.ts";
+export { type SdkEvent, SdkPeer } from "./sdk-model/peer.ts";
+export { SdkTcpPeer } from "./sdk-model/tcp.ts";
+export { SdkUdpClient, SdkUdpServer } from "./sdk-model/udp.ts";
 export { seededCrypto } from "./seeded-crypto.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export { runSeed, seeds, withSeed } from "./seeds.ts";
@@ -41,6 +45,7 @@ export {
   TcpRelay,
   type TcpRelayOptions,
 } from "./tcp-relay.ts";
+export { toyCrypto } from "./toy-crypto.ts";
 export { type RecordKeyWrapper, wrapRecordKeys } from "./traffic-key-observer.ts";
 export { UdpRelay, type UdpRelayOptions } from "./udp-relay.ts";
 export { VirtualClock } from "./virtual-clock.ts";

@@ -36,6 +36,31 @@ export interface PythonServeOptions {
   readonly limits?: boolean | undefined;
 }
 
+export interface PythonCrowdOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly psk: Uint8Array;
+  readonly clients: number;
+  /** Each sends so many, one after the other: "CLIENT NUMBER" in ASCII. */
+  readonly messages: number;
+  /** The whole handshake's. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Between the starts of two clients. */
+  readonly gapMs: number;
+}
+
+/** What became of one of a crowd's clients. */
+export interface PythonCrowdMember {
+  /** Its number, in 12 hex digits. */
+  readonly deviceId: string;
+  /** How long it took to connect; null when it failed. */
+  readonly connectMs: number | null;
+  /** Messages whose send() came back, which the SDK does when it has seen the UTACKs; they are the first ones. */
+  readonly acknowledged: number;
+  /** What ended it early. */
+  readonly error: { readonly type: string; readonly message: string } | null;
+}
+
 /** What clients and servers share: the process, its sessions, the SDK's log. */
 class PythonPeer {
   /** Warnings and errors of the SDK's log, which alone says why it refused a handshake. */
@@ -104,6 +129,17 @@ export class PythonClient extends PythonPeer {
     const device = deviceId === undefined ? {} : { device_id: hex(deviceId) };
     const answer = await this.process.request("connect", { ...parameters, ...device }, timeoutMs + 10_000);
     return this.sessions.get(answer["session"] as number) as PythonSession;
+  }
+
+  /** Lets many UDP clients connect and send, as many as one Python process carries; resolves when all are through. */
+  async crowd(options: PythonCrowdOptions): Promise<PythonCrowdMember[]> {
+    const { host, port, psk, clients, messages, timeoutMs = 10_000, gapMs } = options;
+    const times = { timeout: timeoutMs / 1000, gap: gapMs / 1000 };
+    const parameters = { host, port, psk: hex(psk), count: clients, messages, ...times };
+    // A send gives up after 12.5 s.
+    const limitMs = clients * gapMs + timeoutMs + messages * 12_500;
+    const answer = await this.process.request("crowd", parameters, limitMs);
+    return answer["clients"] as PythonCrowdMember[];
   }
 }
 

@@ -32,6 +32,7 @@ const REASON_CODES: Record<(CloseReason | Refusal["reason"])["code"], true> = {
   "handshake-timeout": true,
   "peer-silent": true,
   "sequence-exhausted": true,
+  "key-expired": true,
   "transport-ended": true,
   "transport-failed": true,
   "lookup-failed": true,

@@ -5,7 +5,7 @@ import { frameRoute, sessionRoute } from "../record/protection.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameType, isSessionType, payloadOf } from "../wire/frame.ts";
 import { type Hello, parseHello } from "../wire/message.ts";
-import { decodeUtack, encodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
+import { decodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
 import type { ServerConfig } from "./config.ts";
 import { Counters, type DropCause } from "./counters.ts";
 import type { Datagram } from "./datagram-channel.ts";
@@ -115,13 +115,12 @@ export class DatagramEndpoint {
     return this.#begin(frame, hello, from, now);
   }
 
-  /** UTACK and HELLO_RETRY: 35 bytes for 50, and 28 more after a second (spec section 6: at most 1.6 times). */
   #answerBareHello(frame: Frame, hello: Hello, from: Address, now: Instant): readonly DatagramServer[] {
-    const cookie = this.#cookies.issue(from.key, hello, now);
-    const retry = { data: encodeFrame(FrameType.HELLO_RETRY, 0, cookie), to: from };
-    this.#transmit({ data: encodeUtack(frame.type, frame.seq), to: from });
-    this.#transmit(retry);
-    this.#retries.add(retry, now);
+    const retry = encodeFrame(FrameType.HELLO_RETRY, 0, this.#cookies.issue(from.key, hello, now));
+    const { type, seq, bytes } = frame;
+    for (const answer of this.#retries.answer({ type, seq, length: bytes.length }, retry, from, now)) {
+      this.#transmit(answer);
+    }
     return NONE;
   }
 
@@ -170,6 +169,10 @@ export class DatagramEndpoint {
   }
 
   #onUtack(utack: Utack | undefined, from: Address, now: Instant): readonly DatagramServer[] {
+    if (utack?.type === FrameType.HELLO_RETRY) {
+      for (const answer of this.#retries.informed(from, utack.message.length)) this.#transmit(answer);
+      return NONE;
+    }
     const matched = utack && this.#at(from).find((connection) => connection.handleUtack(utack, now));
     return matched === undefined ? this.#drop("unmatched-utack") : [matched];
   }

@@ -251,7 +251,7 @@ export class DatagramEpochs {
     const next = newEpoch(epoch.keys.next("peer", salt, rekeyInfo(this.sessionId)));
     if (tie !== undefined && this.#side === "client") {
       tie.tied = true;
-      this.#readable.splice(this.#readable.indexOf(epoch) + 1, 0, next);
+      this.#addReadable(next, this.#readable.indexOf(epoch) + 1);
       return "won";
     }
     this.#addReadable(next);
@@ -303,8 +303,8 @@ export class DatagramEpochs {
     this.#transmit = epoch;
   }
 
-  #addReadable(epoch: Epoch): void {
-    this.#readable.push(epoch);
+  #addReadable(epoch: Epoch, at: number = this.#readable.length): void {
+    this.#readable.splice(at, 0, epoch);
     if (this.#readable.length > MAX_READABLE) this.#readable.shift()?.keys.wipe();
   }
 }

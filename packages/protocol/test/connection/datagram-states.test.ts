@@ -94,7 +94,7 @@ const clientStates: readonly { state: string; row: Row; reach: () => Subject }[]
 ];
 
 /** A HELLO without cookie is the endpoint's: it answers without state, whatever lives at the address (threats page, 2.2 c). */
-const AT_ENDPOINT: Row = { HELLO: "sends UTACK of HELLO, sends HELLO_RETRY" };
+const AT_ENDPOINT: Row = { HELLO: "sends HELLO_RETRY" };
 
 const serverStates: readonly { state: string; row: Row; reach: () => Subject }[] = [
   {

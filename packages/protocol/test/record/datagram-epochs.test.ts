@@ -123,6 +123,25 @@ describe("a peer that sends REKEYs without end", () => {
     machine.abort();
     expect(ledger.alive).toEqual([]);
   });
+
+  it("in ties one after the other makes the client keep four epochs, the newest (simulation, seed 1006652)", () => {
+    const ledger = wipeLedger(nodeCrypto);
+    const subject = establishedDatagram("client", { client: { crypto: ledger.provider } });
+    const { machine, raw, give } = subject;
+    for (let tie = 0; tie < 5; tie++) {
+      const now = after(tie * 1_000);
+      const base = tie;
+      const own = machineRekeys(subject, now);
+      give(raw.seal("REKEY", 2 * tie, randomBytes(32), base), now);
+      give(raw.utack(own, base), now);
+      give(raw.seal("DATA", 2 * tie + 1, ascii(`${tie}`), base + 1), now);
+      datagramsFrom(machine);
+      expect(trafficKeys(ledger.alive).length).toBeLessThanOrEqual(4);
+    }
+    expect(textsFrom(machine)).toEqual(["0", "1", "2", "3", "4"]);
+    machine.abort();
+    expect(ledger.alive).toEqual([]);
+  });
 });
 
 describe("any loss or doubling of the datagrams around a REKEY", () => {

@@ -7,18 +7,20 @@ import {
   type SeededRandom,
 } from "@usmp/testkit";
 import { HEADER_LENGTH } from "../../src/constants.ts";
-import type { Instant } from "../../src/time.ts";
+import { addMs, type Instant } from "../../src/time.ts";
 import { encodeFrame, FrameType, writeCrc } from "../../src/wire/frame.ts";
 import { encodeUtack, looksLikeUtack } from "../../src/wire/utack.ts";
 
 /** It remembers so many of the last datagrams. */
 const MEMORY = 200;
+const OWN_ADDRESS = "attacker";
 
 /** Someone on the path without keys: hears all, and adds what it likes under any address. */
 export class DatagramAttacker {
   readonly #random: SeededRandom;
   readonly #link: DatagramLink;
   readonly #heard: LinkEvent[] = [];
+  #shadowDelayMs: number | undefined;
 
   constructor(random: SeededRandom, link: DatagramLink) {
     this.#random = random;
@@ -29,6 +31,13 @@ export class DatagramAttacker {
     if (event.type !== "sent") return;
     this.#heard.push(event);
     if (this.#heard.length > MEMORY) this.#heard.shift();
+    if (this.#shadowDelayMs === undefined || event.direction === "server-to-client") return;
+    this.#link.inject(event.direction, event.bytes, addMs(event.at, this.#shadowDelayMs), OWN_ADDRESS);
+  }
+
+  /** From now on each datagram of the client's comes a second time, from elsewhere, `delayMs` after it was sent; undefined ends it. */
+  shadow(delayMs: number | undefined): void {
+    this.#shadowDelayMs = delayMs;
   }
 
   strike(now: Instant): void {
@@ -36,7 +45,9 @@ export class DatagramAttacker {
       .pick([this.#replayed, this.#reflected, this.#damaged, this.#invented])
       .call(this);
     const from =
-      direction === "server-to-client" ? "server" : this.#random.pick([this.#link.clientAddress, "client", "attacker"]);
+      direction === "server-to-client"
+        ? "server"
+        : this.#random.pick([this.#link.clientAddress, "client", OWN_ADDRESS]);
     this.#link.inject(direction, bytes, now, from);
   }
 

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import type { Undelivered } from "../../src/connection/events.ts";
-
-/** A whole congestion window of one-frame messages. */
-const MAX_ON_THEIR_WAY = 32;
+import { MAX_UNKNOWN } from "./bounds.ts";
 
 /**
  * One direction of a session: what the application handed over, and what may be said about it afterwards. Delivered is a prefix of
@@ -31,23 +29,24 @@ export class MessageOracle {
   }
 
   noteSent(id: number, message: Uint8Array): void {
-    assert.equal(id, this.#sent.length, `${this.#name}: send() answers ids that count from 0`);
+    if (id !== this.#sent.length) assert.fail(`${this.#name}: send() answered ${id}, not ${this.#sent.length}`);
     this.#sent.push(message);
   }
 
   noteDelivered(message: Uint8Array): void {
     const expected = this.#sent[this.#delivered];
-    assert(expected !== undefined, `${this.#name}: a message arrived that was never sent, or twice`);
-    assert(
-      Buffer.compare(expected, message) === 0,
-      `${this.#name}: message ${this.#delivered} arrived as ${message.length} bytes, other than the ${expected.length} sent`,
-    );
+    if (expected === undefined) assert.fail(`${this.#name}: a message arrived that was never sent, or twice`);
+    if (Buffer.compare(expected, message) !== 0) {
+      assert.fail(
+        `${this.#name}: message ${this.#delivered} arrived as ${message.length} bytes, other than the ${expected.length} sent`,
+      );
+    }
     this.#delivered++;
   }
 
   noteAcknowledged(id: number): void {
-    assert.equal(id, this.#acknowledged, `${this.#name}: acknowledged out of order`);
-    assert(id < this.#delivered, `${this.#name}: message ${id} was acknowledged but is not delivered`);
+    if (id !== this.#acknowledged) assert.fail(`${this.#name}: message ${id} was acknowledged out of order`);
+    if (id >= this.#delivered) assert.fail(`${this.#name}: message ${id} was acknowledged but is not delivered`);
     this.#acknowledged++;
   }
 
@@ -55,7 +54,7 @@ export class MessageOracle {
   noteClosed({ unknown, unsent }: Undelivered): void {
     const rest = Array.from(this.#sent.keys()).slice(this.#acknowledged);
     assert.deepEqual([...unknown, ...unsent], rest, `${this.#name}: the close does not account for every message`);
-    assert(unknown.length <= MAX_ON_THEIR_WAY, `${this.#name}: ${unknown.length} messages on their way at once`);
+    assert(unknown.length <= MAX_UNKNOWN, `${this.#name}: ${unknown.length} messages on their way at once`);
     assert(
       this.#delivered <= this.#acknowledged + unknown.length,
       `${this.#name}: ${this.#delivered} delivered, but only ${this.#acknowledged} acknowledged and ${unknown.length} unknown`,

@@ -2,13 +2,15 @@ import type { SeededRandom } from "@usmp/testkit";
 import { MAX_MESSAGE_LENGTH } from "../../src/constants.ts";
 import type { Side } from "../../src/crypto/provider.ts";
 
-/** What an application, or the network around it, does at a moment. */
+/** What an application, or the machine that it runs on, does at a moment. */
 export type Action =
   | { readonly type: "send"; readonly message: Uint8Array }
   | { readonly type: "ping" }
   | { readonly type: "rekey" }
   /** The application reads nothing for so long. */
   | { readonly type: "stall"; readonly ms: number }
+  /** The whole process is suspended for so long: no timer fires, what arrives waits in its socket. */
+  | { readonly type: "suspend"; readonly ms: number }
   | { readonly type: "close" }
   | { readonly type: "abort" };
 
@@ -42,7 +44,7 @@ export function drawProgram(random: SeededRandom): Program {
     for (let bursts = random.int(6); bursts > 0; bursts--) {
       const at = moment();
       const gapMs = random.pick([0, 0, 5, 100]);
-      for (let i = random.between(1, 5); i > 0; i--) add(side, at + i * gapMs, drawMessage(random));
+      for (let i = drawBurst(random); i > 0; i--) add(side, at + i * gapMs, drawMessage(random));
     }
     // Enough to wait in a queue: several frames may be in flight then.
     if (random.chance(0.3)) {
@@ -51,6 +53,7 @@ export function drawProgram(random: SeededRandom): Program {
     }
     for (let pings = random.int(4); pings > 0; pings--) add(side, moment(), { type: "ping" });
     if (random.chance(0.3)) add(side, moment(), { type: "stall", ms: random.pick([50, 1_000, 8_000, 40_000]) });
+    if (random.chance(0.1)) add(side, moment(), { type: "suspend", ms: random.pick([300, 3_000, 12_000, 90_000]) });
   }
   for (let rekeys = random.int(5); rekeys > 0; rekeys--) {
     const at = moment();
@@ -67,8 +70,18 @@ export function drawProgram(random: SeededRandom): Program {
   return { steps: steps.sort((a, b) => a.at - b.at), lasting };
 }
 
+/** How long either process is suspended in all. */
+export function suspendedMs({ steps }: Program): number {
+  return steps.reduce((sum, { action }) => sum + (action.type === "suspend" ? action.ms : 0), 0);
+}
+
 export function other(side: Side): Side {
   return side === "client" ? "server" : "client";
+}
+
+/** Mostly a few messages, at times more than any window holds. */
+function drawBurst(random: SeededRandom): number {
+  return random.chance(0.04) ? random.between(10, 80) : random.between(1, 5);
 }
 
 function drawMessage(random: SeededRandom): Action {

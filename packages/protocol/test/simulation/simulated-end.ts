@@ -20,7 +20,10 @@ export class SimulatedEnd<C extends Connection = Connection> {
   connection: C | undefined;
   #stalled = false;
   #whileStalled = 0;
+  /** The process runs not at all. */
+  suspended = false;
   established = false;
+  proven = false;
   closed: CloseReason | undefined;
   pongs = 0;
   rekeys = 0;
@@ -39,6 +42,7 @@ export class SimulatedEnd<C extends Connection = Connection> {
     this.#accounts = accounts;
   }
 
+  /** The application reads nothing. */
   get stalled(): boolean {
     return this.#stalled;
   }
@@ -58,18 +62,16 @@ export class SimulatedEnd<C extends Connection = Connection> {
   }
 
   onEvent(event: ConnectionEvent): void {
-    assert(this.closed === undefined, `${this.side}: a ${event.type} event after closed`);
+    if (this.closed !== undefined) assert.fail(`${this.side}: a ${event.type} event after closed`);
     switch (event.type) {
       case "established":
         assert(!this.established, `${this.side}: established twice`);
         this.established = true;
         break;
       case "message":
-        assert(this.established, `${this.side}: a message before the session`);
-        assert(
-          !this.#stalled || ++this.#whileStalled <= MAX_WHILE_STALLED,
-          `${this.side}: messages the application had no room for`,
-        );
+        if (!this.established || (this.#stalled && ++this.#whileStalled > MAX_WHILE_STALLED)) {
+          assert.fail(`${this.side}: a message the application had no room for`);
+        }
         this.#incoming.noteDelivered(event.data);
         break;
       case "acknowledged":
@@ -86,9 +88,11 @@ export class SimulatedEnd<C extends Connection = Connection> {
         this.closed = event.reason;
         if (this.#accounts) this.#outgoing.noteClosed(event.undelivered);
         break;
+      case "proven":
+        this.proven = true;
+        break;
       case "keys-needed":
       case "proof-refused":
-      case "proven":
       case "moved":
       case "path-proven":
         break;

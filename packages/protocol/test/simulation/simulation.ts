@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { nodeCrypto } from "@usmp/crypto";
-import { NonceLedger, type SeededRandom, seededCrypto } from "@usmp/testkit";
+import { NonceLedger, type SeededRandom, seededCrypto, toyCrypto } from "@usmp/testkit";
 import type { Connection } from "../../src/connection/connection.ts";
+import type { ConnectionEvent } from "../../src/connection/events.ts";
 import type { CryptoProvider, Side } from "../../src/crypto/provider.ts";
 import { addMs, earliest, type Instant } from "../../src/time.ts";
 import { START } from "../support/fixtures.ts";
 import { type WipeLedger, wipeLedger } from "../support/wipe-ledger.ts";
+import { MAX_EVENTS_PER_INPUT, MAX_LIVE_EPOCHS, MAX_STEPS } from "./bounds.ts";
 import { EpochObserver } from "./epoch-observer.ts";
 import { MessageOracle } from "./message-oracle.ts";
 import { type Action, other, type Program, type Step } from "./program.ts";
@@ -20,6 +22,10 @@ interface Task {
 const MAX_ROUNDS_AT_ONE_MOMENT = 500;
 /** What is done at one timeout can make the next one due; a driver calls again then, but not for ever. */
 const MAX_TIMEOUT_CALLS = 4;
+/** The share of schedules with real cryptography: it takes several times as long, and shows the protocol nothing new. */
+const REAL_CRYPTO = 0.05;
+/** A suspended process cannot resume its application; it is tried again after so long. */
+const RESUME_RETRY_MS = 100;
 const SIDES: readonly Side[] = ["client", "server"];
 
 export interface SimulationOptions<C extends Connection> {
@@ -37,17 +43,21 @@ export abstract class Simulation<C extends Connection> {
   protected now: Instant = START;
   protected readonly random: SeededRandom;
   protected readonly ledger: NonceLedger = new NonceLedger();
-  protected readonly wipes: WipeLedger;
+  protected readonly wipes: Readonly<Record<Side, WipeLedger>>;
   protected readonly ends: Readonly<Record<Side, SimulatedEnd<C>>>;
   protected readonly crypto: Readonly<Record<Side, CryptoProvider>>;
   readonly #tasks: Task[] = [];
   readonly #options: SimulationOptions<C>;
   #roundsNow = 0;
+  #steps = 0;
 
   constructor(random: SeededRandom, options: SimulationOptions<C>) {
     this.random = random;
     this.#options = options;
-    this.wipes = wipeLedger(seededCrypto(nodeCrypto, random.fork()));
+    const real = random.chance(REAL_CRYPTO);
+    const source = random.fork();
+    const provider = real ? seededCrypto(nodeCrypto, source) : toyCrypto(source);
+    this.wipes = { client: wipeLedger(provider), server: wipeLedger(provider) };
     const toServer = new MessageOracle("client to server");
     const toClient = new MessageOracle("server to client");
     this.ends = {
@@ -55,7 +65,7 @@ export abstract class Simulation<C extends Connection> {
       server: new SimulatedEnd<C>("server", new EpochObserver(), toClient, toServer, options),
     };
     const watched = (side: Side): CryptoProvider =>
-      this.ends[side].epochs.watch(this.ledger.watch(this.wipes.provider));
+      this.ends[side].epochs.watch(this.ledger.watch(this.wipes[side].provider));
     this.crypto = { client: watched("client"), server: watched("server") };
   }
 
@@ -80,6 +90,10 @@ export abstract class Simulation<C extends Connection> {
   protected abstract drain(): void;
   protected abstract stall(end: SimulatedEnd<C>): void;
   protected abstract resume(end: SimulatedEnd<C>): void;
+  /** Hands over what came while the process was suspended. */
+  protected abstract wake(end: SimulatedEnd<C>): void;
+  /** Connections of this side that have not ended, handshakes included. */
+  protected abstract liveConnections(side: Side): number;
 
   protected schedule(afterMs: number, run: () => void): void {
     const at = addMs(this.now, afterMs);
@@ -95,9 +109,31 @@ export abstract class Simulation<C extends Connection> {
   protected act({ side, action }: Pick<Step, "side" | "action">): void {
     const end = this.ends[side];
     const { connection } = end;
-    if (connection === undefined || !end.usable) return;
+    if (connection === undefined || !end.usable || end.suspended) return;
     this.#perform(connection, end, action);
     this.drain();
+  }
+
+  /** Hands a connection's events to their end, and counts them: more than a few after one input would pile up somewhere. */
+  protected hear(end: SimulatedEnd<C>, connection: Connection, answer: (event: ConnectionEvent) => void): void {
+    let count = 0;
+    for (let event = connection.pollEvent(); event !== undefined; event = connection.pollEvent()) {
+      if (++count > MAX_EVENTS_PER_INPUT) assert.fail(`${end.side}: more than ${count} events after one input`);
+      answer(event);
+    }
+  }
+
+  /** What must hold of memory after every event: few epochs' keys while a session lives, none of anything once it is over. */
+  protected checkMemory(): void {
+    for (const side of SIDES) {
+      const { epochsAlive, alive } = this.wipes[side];
+      const live = this.liveConnections(side);
+      // All but the client's own hold the keys of their handshake at most.
+      if (epochsAlive > MAX_LIVE_EPOCHS + Math.max(0, live - 1)) {
+        assert.fail(`${side}: ${epochsAlive} epochs' keys at once (${this.describe()})`);
+      }
+      if (live === 0 && alive.length > 0) assert.fail(`${side}: ${alive} outlive their session`);
+    }
   }
 
   /** Runs what was scheduled, to the last. */
@@ -111,7 +147,7 @@ export abstract class Simulation<C extends Connection> {
     this.drain();
     while (!done()) {
       const next = this.#nextAt();
-      assert(next !== undefined && next <= limit, `not within ${limitMs} ms: ${what} (${this.describe()})`);
+      if (next === undefined || next > limit) assert.fail(`not within ${limitMs} ms: ${what} (${this.describe()})`);
       this.#step();
     }
   }
@@ -189,7 +225,14 @@ export abstract class Simulation<C extends Connection> {
       case "stall":
         if (end.stalled) break;
         this.stall(end);
-        this.schedule(action.ms, () => this.resume(end));
+        this.schedule(action.ms, () => this.#resumeWhenAwake(end));
+        break;
+      case "suspend":
+        end.suspended = true;
+        this.schedule(action.ms, () => {
+          end.suspended = false;
+          this.wake(end);
+        });
         break;
       case "close":
         this.#options.close(connection, this.now);
@@ -202,6 +245,11 @@ export abstract class Simulation<C extends Connection> {
     }
   }
 
+  #resumeWhenAwake(end: SimulatedEnd<C>): void {
+    if (end.suspended) this.schedule(RESUME_RETRY_MS, () => this.#resumeWhenAwake(end));
+    else this.resume(end);
+  }
+
   #nextAt(): Instant | undefined {
     let next = earliest(this.#tasks[0]?.at, this.nextDeliveryAt());
     for (const timer of this.timers()) next = earliest(next, timer.pollTimeout());
@@ -211,13 +259,14 @@ export abstract class Simulation<C extends Connection> {
   #step(): void {
     const next = this.#nextAt() as Instant;
     this.#roundsNow = next > this.now ? 0 : this.#roundsNow + 1;
-    assert(this.#roundsNow < MAX_ROUNDS_AT_ONE_MOMENT, `no end of work at one moment (${this.describe()})`);
+    if (this.#roundsNow >= MAX_ROUNDS_AT_ONE_MOMENT) assert.fail(`no end of work at one moment (${this.describe()})`);
+    if (++this.#steps > MAX_STEPS) assert.fail(`no end of work (${this.describe()})`);
     if (next > this.now) this.now = next;
     while (this.#tasks[0] !== undefined && this.#tasks[0].at <= this.now) this.#tasks.shift()?.run();
     this.deliver();
     for (const timer of this.timers()) {
       for (let calls = 0; (timer.pollTimeout() ?? Number.POSITIVE_INFINITY) <= this.now; calls++) {
-        assert(calls < MAX_TIMEOUT_CALLS, `handleTimeout() leaves what is due undone (${this.describe()})`);
+        if (calls === MAX_TIMEOUT_CALLS) assert.fail(`handleTimeout() leaves what is due undone (${this.describe()})`);
         timer.handleTimeout(this.now);
       }
     }

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { type Direction, type SeededRandom, type StreamConditions, StreamLink } from "@usmp/testkit";
+import {
+  type Direction,
+  type SeededRandom,
+  type StreamConditions,
+  type StreamDelivery,
+  StreamLink,
+} from "@usmp/testkit";
 import type { StreamConnection } from "../../src/connection/stream.ts";
 import { StreamClient } from "../../src/connection/stream-client.ts";
 import { StreamServer } from "../../src/connection/stream-server.ts";
@@ -7,12 +13,14 @@ import type { Side } from "../../src/crypto/provider.ts";
 import type { Instant } from "../../src/time.ts";
 import { FrameSlab } from "../../src/wire/output.ts";
 import { clientConfig, serverConfig, testPsk } from "../support/fixtures.ts";
-import { drawProgram, other, type Program } from "./program.ts";
+import { drawProgram, other, type Program, suspendedMs } from "./program.ts";
 import type { SimulatedEnd } from "./simulated-end.ts";
 import { Simulation } from "./simulation.ts";
 
 /** Everything that waits on a path of ours arrives within this: in-flight chunks, a PING that makes a peer show its epoch. */
 const RECOVERY_MS = 90_000;
+/** Within an idle timeout of a minute and a keepalive of half of it, either end may miss the other so long. */
+const BEARABLE_SILENCE_MS = 20_000;
 const SIDES: readonly Side[] = ["client", "server"];
 const DIRECTION: Readonly<Record<Side, Direction>> = { client: "client-to-server", server: "server-to-client" };
 
@@ -26,6 +34,10 @@ export class StreamSimulation extends Simulation<StreamConnection> {
   /** What came while the application stalled: its driver has stopped reading. */
   readonly #unread: Record<Side, Uint8Array[]> = { client: [], server: [] };
   readonly #ended: Set<Side> = new Set();
+  /** What came for a suspended process. */
+  readonly #sockets: Record<Side, StreamDelivery[]> = { client: [], server: [] };
+  readonly #cut: Set<Direction> = new Set();
+  readonly #cutAt: number | undefined;
 
   constructor(random: SeededRandom) {
     super(random, {
@@ -35,6 +47,7 @@ export class StreamSimulation extends Simulation<StreamConnection> {
     });
     const conditions = drawConditions(random);
     this.#program = drawProgram(random);
+    this.#cutAt = random.chance(0.1) ? random.int(20_000) : undefined;
     this.#damaged = (conditions.damage ?? 0) > 0;
     this.#link = new StreamLink({ random: random.fork(), conditions, tap: this.ledger.observeStream });
     const slab = new FrameSlab();
@@ -53,14 +66,16 @@ export class StreamSimulation extends Simulation<StreamConnection> {
       return "failed";
     }
     this.scheduleProgram(this.#program);
+    if (this.#cutAt !== undefined) this.schedule(this.#cutAt, () => this.#cutLine());
     this.runTasks();
     const outcome = this.#outcome();
     this.#seeAllGone();
     return outcome;
   }
 
-  protected override timers(): Iterable<StreamConnection> {
-    return [this.#client, this.#server];
+  protected override *timers(): Generator<StreamConnection> {
+    if (!this.ends.client.suspended) yield this.#client;
+    if (!this.ends.server.suspended) yield this.#server;
   }
 
   protected override nextDeliveryAt(): Instant | undefined {
@@ -68,15 +83,11 @@ export class StreamSimulation extends Simulation<StreamConnection> {
   }
 
   protected override deliver(): void {
-    for (const { direction, bytes, ended } of this.#link.deliver(this.now)) {
-      const end = this.ends[direction === "client-to-server" ? "server" : "client"];
-      if (ended) {
-        // A driver that has stopped reading hears of the end when it reads on.
-        if (end.stalled) this.resume(end);
-        end.connection?.handleEnd();
-      } else if (end.stalled) this.#unread[end.side].push(bytes);
-      else end.connection?.handleBytes(bytes, this.now);
-      this.drain();
+    for (const delivery of this.#link.deliver(this.now)) {
+      if (this.#cut.has(delivery.direction)) continue;
+      const end = this.ends[delivery.direction === "client-to-server" ? "server" : "client"];
+      if (end.suspended) this.#sockets[end.side].push(delivery);
+      else this.#receive(end, delivery);
     }
   }
 
@@ -84,10 +95,10 @@ export class StreamSimulation extends Simulation<StreamConnection> {
     for (const side of SIDES) {
       const { connection } = this.ends[side];
       if (connection === undefined) continue;
-      for (let event = connection.pollEvent(); event !== undefined; event = connection.pollEvent()) {
+      this.hear(this.ends[side], connection, (event) => {
         if (event.type === "keys-needed") this.#server.provideKeys([testPsk()], this.now);
         this.ends[side].onEvent(event);
-      }
+      });
       for (let bytes = connection.pollTransmit(); bytes !== undefined; bytes = connection.pollTransmit()) {
         if (!this.#ended.has(side)) this.#link.send(DIRECTION[side], bytes, this.now);
       }
@@ -95,6 +106,11 @@ export class StreamSimulation extends Simulation<StreamConnection> {
       this.#ended.add(side);
       this.#link.end(DIRECTION[side], this.now);
     }
+    this.checkMemory();
+  }
+
+  protected override liveConnections(side: Side): number {
+    return this.ends[side].closed === undefined ? 1 : 0;
   }
 
   protected override stall(end: SimulatedEnd<StreamConnection>): void {
@@ -105,13 +121,32 @@ export class StreamSimulation extends Simulation<StreamConnection> {
   protected override resume(end: SimulatedEnd<StreamConnection>): void {
     end.stalled = false;
     end.connection?.resumeReceiving(this.now);
-    for (const bytes of this.#unread[end.side].splice(0)) end.connection?.handleBytes(bytes, this.now);
+    this.drain();
+    for (const bytes of this.#unread[end.side].splice(0)) {
+      end.connection?.handleBytes(bytes, this.now);
+      this.drain();
+    }
+  }
+
+  protected override wake(end: SimulatedEnd<StreamConnection>): void {
+    for (const delivery of this.#sockets[end.side].splice(0)) this.#receive(end, delivery);
+    this.drain();
+  }
+
+  #receive(end: SimulatedEnd<StreamConnection>, { bytes, ended }: StreamDelivery): void {
+    if (ended) {
+      // A driver that has stopped reading hears of the end when it reads on.
+      if (end.stalled) this.resume(end);
+      end.connection?.handleEnd();
+    } else if (end.stalled) this.#unread[end.side].push(bytes);
+    else end.connection?.handleBytes(bytes, this.now);
     this.drain();
   }
 
   #outcome(): "lasted" | "ended" {
     const { client, server } = this.ends;
-    if (this.#program.lasting && !this.#damaged) {
+    const silenced = this.#cutAt !== undefined || suspendedMs(this.#program) > BEARABLE_SILENCE_MS;
+    if (this.#program.lasting && !this.#damaged && !silenced) {
       this.#seeItLast();
       return "lasted";
     }
@@ -134,7 +169,12 @@ export class StreamSimulation extends Simulation<StreamConnection> {
 
   #seeAllGone(): void {
     this.until("the end of both", 120_000, () => this.bothClosed);
-    assert.deepEqual(this.wipes.alive, [], "keys outlive the session");
+    this.checkMemory();
+  }
+
+  /** From now on nothing passes one way or both, and nobody is told: half-open, as after a router's restart. */
+  #cutLine(): void {
+    for (const side of this.random.pick([["client"], ["server"], SIDES] as const)) this.#cut.add(DIRECTION[side]);
   }
 }
 

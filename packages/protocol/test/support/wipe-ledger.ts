@@ -6,12 +6,15 @@ export interface WipeLedger {
   readonly made: number;
   /** What of them is not wiped yet. */
   readonly alive: readonly string[];
+  /** How many epochs' keys are not wiped yet. */
+  readonly epochsAlive: number;
 }
 
 /** `provider` with a record of every key pair and epoch that it makes, and of which are wiped. */
 export function wipeLedger(provider: CryptoProvider): WipeLedger {
   const alive = new Map<number, string>();
   let made = 0;
+  let epochsAlive = 0;
 
   const enter = (what: string): (() => void) => {
     const number = made++;
@@ -30,12 +33,16 @@ export function wipeLedger(provider: CryptoProvider): WipeLedger {
   };
   const watchKeys = (keys: TrafficKeys): TrafficKeys => {
     const leave = enter("traffic keys");
+    epochsAlive++;
+    let wiped = false;
     return {
       transmit: keys.transmit,
       receive: keys.receive,
       next: (initiator, salt, info) => watchKeys(keys.next(initiator, salt, info)),
       wipe() {
         leave();
+        if (!wiped) epochsAlive--;
+        wiped = true;
         keys.wipe();
       },
     };
@@ -59,6 +66,9 @@ export function wipeLedger(provider: CryptoProvider): WipeLedger {
     },
     get alive() {
       return [...alive.values()];
+    },
+    get epochsAlive() {
+      return epochsAlive;
     },
   };
 }

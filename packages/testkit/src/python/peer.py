@@ -71,6 +71,33 @@ class Peer:
         self.background(self._sessions.read(number))
         return {"session": number, **described(client._session)}
 
+    async def crowd(self, host, port, psk, count, messages, timeout, gap):
+        """Many UDP clients at once, each of which connects and sends numbered messages, as an application on the SDK would."""
+        clients = [
+            self.crowd_member(host, port, bytes.fromhex(psk), number, messages, timeout, gap * number)
+            for number in range(count)
+        ]
+        return {"clients": await asyncio.gather(*clients)}
+
+    async def crowd_member(self, host, port, psk, number, messages, timeout, wait):
+        await asyncio.sleep(wait)
+        device = number.to_bytes(6, "big")
+        result = {"deviceId": device.hex(), "connectMs": None, "acknowledged": 0, "error": None}
+        client = usmp.USMPClient(host, port, psk, device, "udp")
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            await client.connect(timeout)
+            result["connectMs"] = (loop.time() - started) * 1000
+            for message in range(messages):
+                await client._session.send(f"{number} {message}".encode())
+                result["acknowledged"] += 1
+        except Exception as error:
+            result["error"] = named(error)
+        if client._transport is not None:
+            client._transport.close()
+        return result
+
     async def serve(self, host, port, protocol, psk, echo, session_timeout, limits):
         self._count += 1
         number = self._count
@@ -162,7 +189,7 @@ class Peer:
         return bytes.fromhex(key)
 
 
-WORDS = ("connect", "serve", "stop_server", "answer_psk", "send", "ping", "rekey", "bye", "drop", "state", "forgive")
+WORDS = ("connect", "crowd", "serve", "stop_server", "answer_psk", "send", "ping", "rekey", "bye", "drop", "state", "forgive")
 
 
 def described(session):
