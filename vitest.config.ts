@@ -37,7 +37,7 @@ export default defineConfig({
           name: "unit",
           include: tests("**/*.test.ts"),
           exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 60_000,
         },
       },

@@ -118,7 +118,7 @@ describe.each(TRANSPORTS)("keys by a function, over %s", (transport) => {
     const reasons = (): Refusal["reason"][] => listening.refusals.map(({ reason }) => reason);
     await expect.poll(() => reasons().at(-1)?.code).toBe("authentication-failed");
     // UDP says nothing to a wrong proof: its client gives up when its time is over.
-    clock.advance(10_000);
+    if (transport === "udp") clock.advance(10_000);
     const seenByClient = await refused;
     expect(listening.server.sessions.size).toBe(0);
     return { reasons: reasons(), seenByClient };
