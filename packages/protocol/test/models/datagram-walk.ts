@@ -115,7 +115,12 @@ export class DatagramWalk {
         return ring(end);
       case "retire":
         // An alarm may find that something still needs the old epoch, and try again.
-        for (let tries = 0; tries < MAX_IDLE_ALARMS && end.epochs.alive.length > (step.states[step.end]?.readable.length ?? 0); tries++) ring(end);
+        for (
+          let tries = 0;
+          tries < MAX_IDLE_ALARMS && end.epochs.alive.length > (step.states[step.end]?.readable.length ?? 0);
+          tries++
+        )
+          ring(end);
         return;
       case "start":
       case "resend":
@@ -185,7 +190,11 @@ export class DatagramWalk {
   #compareState(end: End, { words, readable }: TraceStep["states"][number]): void {
     const [txe, switches, waiting, hold, owes, , delivered, acked] = words;
     const numbers = { switches: Number(switches), delivered: Number(delivered), acknowledged: Number(acked) };
-    assert.deepEqual(end.epochs.alive, [...readable].sort((a, b) => a - b), `epochs that the ${end.name} reads`);
+    assert.deepEqual(
+      end.epochs.alive,
+      [...readable].sort((a, b) => a - b),
+      `epochs that the ${end.name} reads`,
+    );
     assert(end.epochs.alive.includes(Number(txe)), `the ${end.name} sends under epoch ${txe}`);
     assert.deepEqual(
       { switches: end.switches, delivered: end.delivered, acknowledged: end.acknowledged },

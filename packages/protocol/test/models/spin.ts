@@ -1,4 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** 0 is the client, 1 the server, as in the models. */
@@ -33,15 +36,26 @@ export function spinMissing(): string | undefined {
 /** Random runs of a model, each from its beginning to its end. Throws when a run breaks one of the model's own rules. */
 export function traces(model: string, options: readonly string[], seed: number): TraceRun[] {
   const flags = ["TRACE", ...options].map((option) => `-D${option}`);
-  const { stdout, error } = spawnSync("spin", ["-T", `-n${seed % MAX_SPIN_SEED}`, ...flags, `${MODELS}${model}`], {
-    encoding: "utf8",
-    maxBuffer: MAX_TRACE_BYTES,
-    timeout: LIMIT_MS,
-  });
+  const { stdout, error } = simulate([`-n${seed % MAX_SPIN_SEED}`, ...flags, `${MODELS}${model}`]);
   if (error !== undefined) throw error;
   const wrong = /^spin: .*(?:Error|assertion|aborting|timeout).*$/m.exec(stdout);
   if (wrong !== null) throw new Error(`${model}: ${wrong[0]}`);
   return parse(stdout);
+}
+
+/** Spin leaves its preprocessed model in the working directory: two at a time must not share one. */
+function simulate(options: readonly string[]): { readonly stdout: string; readonly error?: Error | undefined } {
+  const folder = mkdtempSync(join(tmpdir(), "usmp-spin-"));
+  try {
+    return spawnSync("spin", ["-T", ...options], {
+      cwd: folder,
+      encoding: "utf8",
+      maxBuffer: MAX_TRACE_BYTES,
+      timeout: LIMIT_MS,
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Takes a run step by step; an error on the way says how it came there. */

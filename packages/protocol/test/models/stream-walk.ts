@@ -98,7 +98,11 @@ function hear(end: End, other: End): void {
 
 function compareState(end: End, { words, readable }: TraceStep["states"][number]): void {
   const [txe, switches, delivered] = words.map(Number) as [number, number, number];
-  assert.deepEqual(end.epochs.alive, [...readable].sort((a, b) => a - b), `epochs that the ${end.name} reads`);
+  assert.deepEqual(
+    end.epochs.alive,
+    [...readable].sort((a, b) => a - b),
+    `epochs that the ${end.name} reads`,
+  );
   assert(end.epochs.alive.includes(txe), `the ${end.name} sends under epoch ${txe}`);
   assert.deepEqual({ switches: end.switches, delivered: end.delivered }, { switches, delivered }, `the ${end.name}`);
   assert.equal(end.machine.epoch, switches, `the ${end.name}'s epoch`);
