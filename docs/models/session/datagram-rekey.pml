@@ -137,10 +137,12 @@ mtype t, ta; byte e, s, v; byte p, i, j, n; bool ok;
 #ifdef TRACE
 #define STEP(name) printf("STEP %e %d\n", name, p)
 #define SENT(fate) printf("SENT %e %d %d %d %e %e\n", t, e, s, v, ta, fate)
-#define SHOW i = p; p = C; showEnd(); p = S; showEnd(); p = i; i = 0
+byte acting;
+#define SHOW acting = p; p = C; showEnd(); p = S; showEnd(); p = acting
 inline showEnd() {
-  printf("STATE %d %d %d %e %d %d %d %d %d :", p, txe[p], switched[p], wt[p], hold[p], owe[p], own[p], delivered[p], acked[p]);
-  j = 0; do :: j < rn[p] -> printf(" %d", rd[at(p, j)]); j++ :: else -> break od; j = 0;
+  countForgettable();
+  printf("STATE %d %d %d %e %d %d %d %d %d :", p, txe[p], switched[p], wt[p], hold[p], owe[p], n, delivered[p], acked[p]);
+  n = 0; j = 0; do :: j < rn[p] -> printf(" %d", rd[at(p, j)]); j++ :: else -> break od; j = 0;
   printf("\n")
 }
 #else
@@ -357,12 +359,13 @@ inline ourAlarm() {
   fi
 }
 
-/* R1: n, the number of epochs that nothing needs any more: those before the newest that the peer has shown, the one that we send under
-   and the base of a REKEY of ours. */
+/* R1: n, the number of epochs that nothing needs any more: those before the newest that the peer has shown, the one that we send under,
+   the one of a frame on its way and the base of a REKEY of ours. */
 inline countForgettable() {
   n = 0; i = 0;
   do :: i < rn[p] -> if :: seen[at(p, i)] != 0 -> n = i :: else fi; i++ :: else -> break od;
   find(txe[p]); if :: i < n -> n = i :: else fi;
+  if :: wt[p] != NONE -> find(we[p]); if :: i < n -> n = i :: else fi :: else fi;
   if :: own[p] -> find(ownBase[p]); if :: i < n -> n = i :: else fi :: else fi;
 #ifdef MUT_RETIRE_UNPROVEN
   find(txe[p]); n = i;

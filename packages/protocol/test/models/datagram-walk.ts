@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { nodeCrypto } from "@usmp/crypto";
+import { DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { DatagramConnection } from "../../src/connection/datagram.ts";
 import type { Address } from "../../src/connection/events.ts";
-import { DEFAULT_TIMING } from "../../src/connection/config.ts";
+import { MAX_FRAGMENT_LENGTH } from "../../src/constants.ts";
 import { addMs, type Instant } from "../../src/time.ts";
 import { FrameType } from "../../src/wire/frame.ts";
 import { decodeUtack, looksLikeUtack } from "../../src/wire/utack.ts";
@@ -48,11 +49,14 @@ interface End {
 export class DatagramWalk {
   readonly #ends: readonly [End, End];
   readonly #firstSeq: number;
+  readonly #framesPerMessage: 1 | 2;
   #kept: Uint8Array | undefined;
+  #left = false;
 
-  /** `firstSeq`: the number that stands for the model's 0, at least 1. */
-  constructor(firstSeq: number) {
+  /** `firstSeq`: the number that stands for the model's 0, at least 1. With FRAGMENTS the model's messages are frames, two to one of ours. */
+  constructor(firstSeq: number, framesPerMessage: 1 | 2 = 1) {
     this.#firstSeq = firstSeq;
+    this.#framesPerMessage = framesPerMessage;
     const names = { client: new EpochNames(nodeCrypto, "client"), server: new EpochNames(nodeCrypto, "server") };
     const pair = new DatagramPair({
       client: { crypto: names.client.provider, timing: TIMING },
@@ -80,15 +84,27 @@ export class DatagramWalk {
     this.#ends = [end("client", SERVER_ADDRESS), end("server", CLIENT_ADDRESS)];
   }
 
-  /** Throws an error with the path at the first step after which code and model differ. */
-  follow(run: TraceRun): void {
-    stepsWithPath(run, (step) => this.#take(step));
+  /**
+   * Throws an error with the path at the first step after which code and model differ. Answers false when it left the run early: the code's
+   * clock brought the end of an old epoch that nothing needs any more, which the model would have kept a little longer.
+   */
+  follow(run: TraceRun): boolean {
+    let before: TraceStep | undefined;
+    let left = false;
+    stepsWithPath(run, (step) => {
+      if (left) return;
+      this.#take(step, before);
+      left = this.#left;
+      if (step.states.length > 0) before = step;
+    });
+    return !left;
   }
 
-  #take(step: TraceStep): void {
+  #take(step: TraceStep, before: TraceStep | undefined): void {
     const end = this.#ends[step.end];
     this.#act(step, end);
-    if (step.name === "resend") this.#ringUntilSent(end);
+    if (step.name === "resend") this.#ringUntilSent(end, before?.states[step.end]);
+    if (this.#left) return;
     this.#compareSent(step, end);
     this.#hear(end, this.#ends[1 - step.end] as End);
     for (const [index, state] of step.states.entries()) this.#compareState(this.#ends[index as EndIndex], state);
@@ -97,7 +113,7 @@ export class DatagramWalk {
   #act(step: TraceStep, end: End): void {
     switch (step.name) {
       case "message":
-        end.machine.send(ascii(`${end.name} ${++end.offered}`), end.now);
+        end.machine.send(ascii(this.#text(end, ++end.offered)), end.now);
         return;
       case "rekey":
         return end.machine.rekey(end.now);
@@ -148,11 +164,15 @@ export class DatagramWalk {
   }
 
   /** An alarm may find that something still needs an old epoch and do nothing: the one that sends again comes behind it. */
-  #ringUntilSent(end: End): void {
+  #ringUntilSent(end: End, before: TraceStep["states"][number] | undefined): void {
     for (let rings = 0; rings < MAX_IDLE_ALARMS && end.ready.length === 0; rings++) {
       ring(end);
       end.ready.push(...datagramsFrom(end.machine).map(({ data }) => data));
     }
+    const forgettable = before?.readable.slice(0, Number(before.words[5])) ?? [];
+    const kept = before?.readable.slice(forgettable.length) ?? [];
+    const forgot = end.epochs.alive.length < (before?.readable.length ?? 0);
+    this.#left = forgot && kept.every((epoch) => end.epochs.alive.includes(epoch));
   }
 
   #withoutProbes(end: End): Uint8Array[] {
@@ -164,12 +184,16 @@ export class DatagramWalk {
 
   #describe(data: Uint8Array, end: End, other: End): string {
     if (!looksLikeUtack(data)) {
-      return `${typeOf(data)} ${this.#modelSeq(seqOf(data), end)} under ${end.epochs.sealedUnder(data)}`;
+      return `${frameWord(typeOf(data))} ${this.#modelSeq(seqOf(data), end)} under ${end.epochs.sealedUnder(data)}`;
     }
     const utack = decodeUtack(data);
     assert(utack?.mac !== undefined, "a UTACK without a MAC");
     const type = Object.entries(FrameType).find(([, code]) => code === utack.type)?.[0];
-    return `UTACK of ${type} ${this.#modelSeq(utack.seq, other)} under ${end.epochs.acknowledgedUnder(utack.mac)}`;
+    return `UTACK of ${frameWord(type)} ${this.#modelSeq(utack.seq, other)} under ${end.epochs.acknowledgedUnder(utack.mac)}`;
+  }
+
+  #text(end: End, number: number): string {
+    return `${end.name} ${number}`.padEnd(MAX_FRAGMENT_LENGTH * (this.#framesPerMessage - 1) + 16);
   }
 
   #modelSeq(seq: number, sender: End): number {
@@ -180,7 +204,7 @@ export class DatagramWalk {
     for (const event of eventsFrom(end.machine)) {
       if (event.type === "message") {
         const text = Buffer.from(event.data).toString("latin1");
-        assert.equal(text, `${other.name} ${++other.delivered}`, "the message that arrived");
+        assert.equal(text, this.#text(other, ++other.delivered), "the message that arrived");
       } else if (event.type === "acknowledged") end.acknowledged++;
       else if (event.type === "rekeyed") end.switches++;
       else assert.fail(`an event that the model has not: ${event.type}`);
@@ -189,7 +213,8 @@ export class DatagramWalk {
 
   #compareState(end: End, { words, readable }: TraceStep["states"][number]): void {
     const [txe, switches, waiting, hold, owes, , delivered, acked] = words;
-    const numbers = { switches: Number(switches), delivered: Number(delivered), acknowledged: Number(acked) };
+    const messages = (frames: string | undefined): number => Math.floor(Number(frames) / this.#framesPerMessage);
+    const numbers = { switches: Number(switches), delivered: messages(delivered), acknowledged: messages(acked) };
     assert.deepEqual(
       end.epochs.alive,
       [...readable].sort((a, b) => a - b),
@@ -208,6 +233,11 @@ export class DatagramWalk {
     if (waits) assert(soon, `the ${end.name} waits for an alarm`);
     else if (readable.length === 1) assert(!soon, `the ${end.name} waits for no alarm`);
   }
+}
+
+/** The model has one type for all frames of a message. */
+function frameWord(type: string | undefined): string | undefined {
+  return type === "DATA_FRAG" ? "DATA" : type;
 }
 
 /** Lets this end's clock come to its next alarm. */
