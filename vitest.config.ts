@@ -6,6 +6,7 @@ const conditions = ["usmp-source", "module", "node", "development|production"];
 
 const tests = (folder: string): string[] => [`packages/*/test/${folder}`, `apps/*/test/${folder}`];
 const vectors = tests("**/*vectors*.test.ts");
+const models = tests("models/**/*.test.ts");
 const simulation = tests("simulation/**/*.test.ts");
 const fuzz = tests("fuzz/**/*.test.ts");
 const interop = tests("interop/**/*.test.ts");
@@ -36,12 +37,13 @@ export default defineConfig({
         test: {
           name: "unit",
           include: tests("**/*.test.ts"),
-          exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e],
+          exclude: [...vectors, ...models, ...simulation, ...fuzz, ...interop, ...e2e],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
       },
       { extends: true, test: { name: "vectors", include: vectors, testTimeout: 60_000 } },
+      { extends: true, test: { name: "models", include: models, testTimeout: 60_000 } },
       { extends: true, test: { name: "simulation", include: simulation, testTimeout: seededTimeoutMs } },
       { extends: true, test: { name: "fuzz", include: fuzz, testTimeout: seededTimeoutMs } },
       // Real sockets and processes: one file at a time, so that one test's load is not another's timeout.

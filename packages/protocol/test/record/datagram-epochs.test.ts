@@ -2,7 +2,7 @@ import { nodeCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { DatagramPair } from "../support/datagram-pair.ts";
 import { datagramsFrom, establishedDatagram, OTHER_ADDRESS, sent, sentTypes } from "../support/datagrams.ts";
-import { after, filled, randomBytes, START } from "../support/fixtures.ts";
+import { after, filled, ROLES, randomBytes, START } from "../support/fixtures.ts";
 import { ascii } from "../support/hex.ts";
 import { machineRekeys, onlySent, peerRekeys, trafficKeys } from "../support/rekeys.ts";
 import { eventsFrom, textsFrom } from "../support/streams.ts";
@@ -66,6 +66,20 @@ describe("an old epoch over datagrams", () => {
     give(raw.seal("DATA", 5, ascii("too late"), 0), after(10_001));
     expect(textsFrom(machine)).toEqual([]);
   });
+
+  it.each(ROLES)(
+    "stays readable for a %s whose hold ended by the clock, until the peer shows the new one (R1)",
+    (role) => {
+      const subject = establishedDatagram(role);
+      const { machine, raw, give } = subject;
+      peerRekeys(subject, 1);
+      give(raw.seal("DATA", 0, ascii("late"), 0), after(10));
+      for (const ms of [1_000, 2_000, 5_000, 20_000]) machine.handleTimeout(after(ms));
+      expect(machine.epoch).toBe(1);
+      give(raw.seal("DATA", 2, ascii("later still"), 0), after(20_001));
+      expect(textsFrom(machine)).toEqual(["late", "later still"]);
+    },
+  );
 
   it("does not move the session back: a late frame under it comes from where the peer was", () => {
     const subject = establishedDatagram("server");
