@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { nodeCrypto } from "@usmp/crypto";
-import { DEFAULT_TIMING } from "../../src/connection/config.ts";
+import { DEFAULT_REKEYING, DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { DatagramConnection } from "../../src/connection/datagram.ts";
 import type { Address } from "../../src/connection/events.ts";
 import { MAX_FRAGMENT_LENGTH } from "../../src/constants.ts";
@@ -17,6 +17,8 @@ import { type EndIndex, stepsWithPath, type TraceRun, type TraceStep } from "./s
 
 /** No keepalive and no idle end: the models have neither. An alarm beyond this is none of theirs. */
 const FAR_MS = 1e9;
+/** No key gets old in a run: it rekeys where the model does. */
+const REKEYING = { ...DEFAULT_REKEYING, afterMs: 4 * FAR_MS };
 const TIMING = { ...DEFAULT_TIMING, keepaliveMs: FAR_MS, idleTimeoutMs: 2 * FAR_MS };
 
 /** Alarms in a row that may find nothing to do. */
@@ -59,8 +61,8 @@ export class DatagramWalk {
     this.#framesPerMessage = framesPerMessage;
     const names = { client: new EpochNames(nodeCrypto, "client"), server: new EpochNames(nodeCrypto, "server") };
     const pair = new DatagramPair({
-      client: { crypto: names.client.provider, timing: TIMING },
-      server: { crypto: names.server.provider, timing: TIMING },
+      client: { crypto: names.client.provider, timing: TIMING, rekeying: REKEYING },
+      server: { crypto: names.server.provider, timing: TIMING, rekeying: REKEYING },
       firstSeq: firstSeq - 1,
     }).establish();
     // A first round trip of no time at all: every retransmission timeout is then the shortest, and far below a quiet time.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { nodeCrypto } from "@usmp/crypto";
-import { DEFAULT_TIMING } from "../../src/connection/config.ts";
+import { DEFAULT_REKEYING, DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { StreamConnection } from "../../src/connection/stream.ts";
 import { addMs, type Instant } from "../../src/time.ts";
 import { START } from "../support/fixtures.ts";
@@ -12,6 +12,7 @@ import { stepsWithPath, type TraceRun, type TraceStep } from "./spin.ts";
 
 /** More than the pace of our own REKEYs: the model has none. */
 const STEP_MS = 1_100;
+const REKEYING = { ...DEFAULT_REKEYING, afterMs: 4e9 };
 const TIMING = { ...DEFAULT_TIMING, keepaliveMs: 1e9, idleTimeoutMs: 2e9 };
 
 interface End {
@@ -33,8 +34,8 @@ export class StreamWalk {
   constructor() {
     const names = { client: new EpochNames(nodeCrypto, "client"), server: new EpochNames(nodeCrypto, "server") };
     const pair = new StreamPair({
-      client: { crypto: names.client.provider, timing: TIMING },
-      server: { crypto: names.server.provider, timing: TIMING },
+      client: { crypto: names.client.provider, timing: TIMING, rekeying: REKEYING },
+      server: { crypto: names.server.provider, timing: TIMING, rekeying: REKEYING },
     });
     const end = (name: "client" | "server"): End => {
       eventsFrom(pair[name]);
