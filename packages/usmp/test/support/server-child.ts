@@ -1,0 +1,36 @@
+import { listen, type ListenOptions } from "../../src/index.ts";
+import { type ChildReport, TEST_PSK_BYTE, type ToChild } from "./server-process.ts";
+
+/** A server in a process of its own, for what cannot be done to the test's: it echoes, answers "report", and ends on "close". */
+async function main(options: Partial<ListenOptions>): Promise<void> {
+  const server = await listen({
+    tcp: "127.0.0.1:0",
+    udp: "127.0.0.1:0",
+    psk: new Uint8Array(32).fill(TEST_PSK_BYTE),
+    ...options,
+    onSession: async (session) => {
+      for await (const message of session) await session.send(message).catch(() => {});
+    },
+  });
+  const report = (): void => {
+    const { rss, heapUsed } = process.memoryUsage();
+    const { user, system } = process.cpuUsage();
+    const resources = process.getActiveResourcesInfo().length;
+    const told: ChildReport = {
+      addresses: server.addresses,
+      statistics: server.statistics,
+      memory: { rss, heapUsed },
+      cpuMicroseconds: user + system,
+      resources,
+    };
+    process.send?.(told);
+  };
+  process.on("message", (asked: ToChild) => {
+    if (asked === "collect") globalThis.gc?.();
+    if (asked === "close") void server.close().then(() => process.exit());
+    else report();
+  });
+  report();
+}
+
+void main(JSON.parse(process.argv[2] ?? "{}") as Partial<ListenOptions>);
