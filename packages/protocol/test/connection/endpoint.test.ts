@@ -173,7 +173,12 @@ describe("a HELLO that brings its cookie back", () => {
   it("gets nothing, and costs no key pair, when its source has begun more than a stranger may; the driver hears of it", () => {
     const { provider, calls, reset } = countingCrypto(nodeCrypto);
     const turnedAway: unknown[] = [];
-    const limits = { newcomersPerSourceBurst: 1, newcomersPerSourcePerSecond: 1, overdueNewcomersPerSecond: 1 };
+    const limits = {
+      newcomersPerSecond: 1,
+      newcomersPerSourcePerSecond: 1,
+      newcomersPerSourceBurst: 1,
+      overdueNewcomersPerSecond: 1,
+    };
     const endpoint = newEndpoint({
       server: { crypto: provider, limits, onTurnedAway: (deviceId, from) => turnedAway.push([deviceId, from]) },
     });

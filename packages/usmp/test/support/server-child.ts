@@ -13,7 +13,7 @@ async function main(options: Partial<ListenOptions>): Promise<void> {
     },
   });
   const report = (): void => {
-    const { rss, heapUsed } = process.memoryUsage();
+    const { rss, heapUsed } = memoryUsage();
     const { user, system } = process.cpuUsage();
     const resources = process.getActiveResourcesInfo().length;
     const told: ChildReport = {
@@ -31,6 +31,15 @@ async function main(options: Partial<ListenOptions>): Promise<void> {
     else report();
   });
   report();
+}
+
+/** Reading it takes a file, which a process that has run out of them does not get. */
+function memoryUsage(): { readonly rss: number; readonly heapUsed: number } {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return { rss: Number.NaN, heapUsed: Number.NaN };
+  }
 }
 
 void main(JSON.parse(process.argv[2] ?? "{}") as Partial<ListenOptions>);
