@@ -39,9 +39,9 @@ describe("who has proved nothing", () => {
     expect(began).toBe(1_000 + 100);
     expect(gate.admit(DEVICE_ID, ELSEWHERE, START), "another source has a share of its own").toBe(true);
     let steady = 0;
-    for (let ms = 1; ms <= 10_000; ms += 0.1) if (gate.admit(DEVICE_ID, HOME, after(ms))) steady++;
-    expect(steady / 10).toBeGreaterThan(1_900);
-    expect(steady / 10).toBeLessThanOrEqual(2_000);
+    for (let ms = 1; ms <= 5_000; ms += 0.2) if (gate.admit(DEVICE_ID, HOME, after(ms))) steady++;
+    expect(steady / 5).toBeGreaterThan(1_900);
+    expect(steady / 5).toBeLessThanOrEqual(2_000);
   });
 
   it("is refused nothing while there is enough for all, however often it failed", () => {
@@ -51,24 +51,24 @@ describe("who has proved nothing", () => {
 
   it("is answered once a second whatever others at its source send", () => {
     const gate = newGate();
-    for (let second = 0; second < 10; second++) {
-      for (let i = 0; i < 5_000; i++) gate.admit(DEVICE_ID, HOME, after(second * 1_001));
+    for (let second = 0; second < 5; second++) {
+      for (let i = 0; i < 3_000; i++) gate.admit(DEVICE_ID, HOME, after(second * 1_001));
       expect(gate.admit(OTHER_DEVICE_ID, HOME, after(second * 1_001)), `in second ${second}`).toBe(true);
     }
   });
 
   it("costs no more than is stated, with ids as many as it likes, from one source or from many", () => {
     const gate = newGate();
-    expect(admitted(gate, 100_000, HOME, START)).toBe(1_000 + 100 + 1_000);
+    expect(admitted(gate, 20_000, HOME, START)).toBe(1_000 + 100 + 1_000);
     const many = newGate();
     let began = 0;
-    for (let i = 0; i < 100_000; i++) if (many.admit(device(i), `source ${i}`, START)) began++;
+    for (let i = 0; i < 20_000; i++) if (many.admit(device(i), `source ${i}`, START)) began++;
     expect(began).toBe(2_000 + 1_000);
   });
 
   it("cannot use up the tries of other sources with ids as many as it likes", () => {
     const gate = newGate();
-    admitted(gate, 100_000, HOME, START);
+    admitted(gate, 20_000, HOME, START);
     expect(admitted(gate, 100, ELSEWHERE, START)).toBe(100);
   });
 });

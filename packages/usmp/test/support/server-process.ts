@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,9 @@ import { onTestFinished } from "vitest";
 import { bundleChild } from "../../../crypto/test/memory/bundle-child.ts";
 
 export const TEST_PSK_BYTE = 0x5a;
+
+/** The one device that the server does not know. */
+export const UNKNOWN_DEVICE_ID = "ff:ff:ff:ff:ff:ff";
 
 export type ToChild = "report" | "collect" | "close";
 
@@ -18,15 +20,19 @@ export interface ChildReport {
   readonly cpuMicroseconds: number;
   /** Handles that Node keeps: sockets, timers. */
   readonly resources: number;
+  /** Open descriptors, where the system says so. */
+  readonly files: number | undefined;
 }
 
 /** An echo server in a process of its own: it can be stopped, and run out of files, without the test's process. */
 export class ServerProcess {
   readonly #process: ChildProcess;
+  readonly #reports: Reports;
   readonly #addresses: readonly Peer[];
 
-  private constructor(process: ChildProcess, addresses: readonly Peer[]) {
+  private constructor(process: ChildProcess, reports: Reports, addresses: readonly Peer[]) {
     this.#process = process;
+    this.#reports = reports;
     this.#addresses = addresses;
   }
 
@@ -46,8 +52,9 @@ export class ServerProcess {
       child.kill("SIGKILL");
       await rm(directory, { recursive: true });
     });
-    const { addresses } = await nextReport(child);
-    return new ServerProcess(child, addresses);
+    const reports = new Reports(child);
+    const { addresses } = await reports.next();
+    return new ServerProcess(child, reports, addresses);
   }
 
   address(transport: TransportName): Peer {
@@ -57,9 +64,8 @@ export class ServerProcess {
   }
 
   ask(what: "report" | "collect" = "report"): Promise<ChildReport> {
-    const answer = nextReport(this.#process);
     this.#process.send(what);
-    return answer;
+    return this.#reports.next();
   }
 
   /** Stops it as a debugger, a suspended machine or SIGSTOP does. */
@@ -72,11 +78,23 @@ export class ServerProcess {
   }
 }
 
-async function nextReport(child: ChildProcess): Promise<ChildReport> {
-  const ended = new AbortController();
-  const onExit = (): void => ended.abort(new Error("the server ended early; its stderr is above"));
-  child.once("exit", onExit);
-  const [report] = (await once(child, "message", { signal: ended.signal })) as [ChildReport];
-  child.off("exit", onExit);
-  return report;
+/** What the child tells, in the order in which it was asked. */
+class Reports {
+  readonly #waiting: { resolve(report: ChildReport): void; reject(error: Error): void }[] = [];
+  #ended = false;
+
+  constructor(child: ChildProcess) {
+    child.on("message", (report: ChildReport) => this.#waiting.shift()?.resolve(report));
+    child.once("exit", () => {
+      this.#ended = true;
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(ENDED_EARLY));
+    });
+  }
+
+  next(): Promise<ChildReport> {
+    if (this.#ended) return Promise.reject(new Error(ENDED_EARLY));
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
 }
+
+const ENDED_EARLY = "the server ended early; its stderr is above";
