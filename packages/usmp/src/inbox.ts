@@ -34,6 +34,12 @@ export class Inbox<T> {
     return item;
   }
 
+  /** Forgets the kept items that are of no use any more. */
+  keepOnly(useful: (item: T) => boolean): void {
+    this.#items = this.#items?.filter(useful);
+    if (this.#items?.length === 0) this.#items = undefined;
+  }
+
   /** No more items will come: readers get what is there, then undefined. */
   end(): void {
     this.#ended = true;

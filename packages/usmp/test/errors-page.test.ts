@@ -33,6 +33,8 @@ const REASON_CODES: Record<(CloseReason | Refusal["reason"])["code"], true> = {
   "peer-silent": true,
   "sequence-exhausted": true,
   "key-expired": true,
+  "rate-limited": true,
+  "server-full": true,
   "transport-ended": true,
   "transport-failed": true,
   "lookup-failed": true,

@@ -87,9 +87,7 @@ describe.each(TRANSPORTS)("keys by a function, over %s", (transport) => {
     const answerLate = answers.get(DEVICE_ID);
     clock.advance(10_000);
     await expect(late).rejects.toMatchObject({ name: "ConnectError" });
-    expect(listening.refusals.map(({ reason }) => reason)).toEqual([
-      { code: "handshake-timeout", awaiting: "HELLO_ACK" },
-    ]);
+    expect(listening.refusals.map(({ reason }) => reason)).toEqual([{ code: "handshake-timeout", awaiting: "keys" }]);
     answerLate?.(TEST_PSK);
     const next = open(listening.address(transport), { transport, deviceId: OTHER_DEVICE_ID });
     await expect.poll(() => answers.has(OTHER_DEVICE_ID)).toBe(true);
@@ -133,8 +131,8 @@ describe("listen()", () => {
     ["a key that is text", { psk: "text" as unknown as Psk }, "psk must be bytes or a Secret, not string"],
     ["a short key", { psk: new Uint8Array(15) }, "15 bytes"],
     ["no room for one message", { receiveBufferBytes: 1_000 }, "receiveBufferBytes"],
-    ["no session at all", { maxSessions: 0 }, "maxSessions"],
-    ["half a handshake", { maxHandshakes: 0.5 }, "maxHandshakes"],
+    ["no session at all", { limits: { sessions: 0 } }, "limits.sessions"],
+    ["half a handshake", { limits: { handshakes: 0.5 } }, "limits.handshakes"],
     ["an own device id that is none", { ownDeviceIds: ["d0:d1"] }, "ownDeviceIds"],
     ["a keepalive that never comes", { keepaliveMs: 60_000 }, "keepaliveMs"],
   ])("refuses %s, naming it", async (_, options, problem) => {

@@ -216,6 +216,10 @@ export abstract class DatagramConnection extends DatagramChannel {
     epochs.initiate(salt);
   }
 
+  protected override sendBye(now: Instant): void {
+    this.#established.lanes.sayBye(now);
+  }
+
   protected override undelivered(): Undelivered {
     return this.#session?.lanes.messages.pending() ?? super.undelivered();
   }

@@ -141,6 +141,11 @@ export class Lanes {
     this.#window.add(this.#seal(FrameType.REKEY, salt, now));
   }
 
+  /** Sends a BYE past everything that waits, and never again. */
+  sayBye(now: Instant): void {
+    this.#seal(FrameType.BYE, NOTHING, now);
+  }
+
   /** Sends our REKEY no more: the peer has shown its keys, which acknowledges it, or has won a tie. Other frames stay. */
   endRekey(): void {
     if (this.#window.oldest?.type === FrameType.REKEY) this.#window.clear();

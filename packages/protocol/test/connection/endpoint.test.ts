@@ -174,18 +174,8 @@ describe("a HELLO that brings its cookie back", () => {
     expect(machine && eventsFrom(machine)).toHaveLength(1);
   });
 
-  it("is refused when the server is full of sessions", () => {
-    const endpoint = newEndpoint({ server: { maxSessions: 1 } });
-    establishedDatagramServer({ endpoint });
-    const peer = new RawClient();
-    const cookie = cookieFor(endpoint, peer, OTHER_ADDRESS, START);
-    expect(endpoint.handleDatagram(peer.hello(cookie), OTHER_ADDRESS, START)).toEqual([]);
-    expect(datagramsFrom(endpoint)).toEqual([]);
-    expect(endpoint.counters.dropped("server-full")).toBe(1);
-  });
-
   it("makes the oldest handshake give way when there are too many", () => {
-    const endpoint = newEndpoint({ server: { maxHandshakes: 2 } });
+    const endpoint = newEndpoint({ server: { limits: { handshakes: 2 } } });
     const machines = [0, 1, 2].map((i) => challengedServer(endpoint, new RawClient(), { key: `${i}` }).machine);
     expect(machines.map(({ state }) => state)).toEqual(["closed", "handshaking", "handshaking"]);
     expect(closeReason(machines[0] as (typeof machines)[0])).toEqual({ code: "evicted" });
@@ -340,7 +330,7 @@ describe("a BYE that comes again after the end", () => {
   });
 
   it("is remembered for 1,024 sessions", () => {
-    const endpoint = newEndpoint({ server: { maxSessions: 2_000 } });
+    const endpoint = newEndpoint({ server: { limits: { newcomersPerSourceBurst: 2_000 } } });
     const byes = Array.from({ length: 1_025 }, () => {
       const { raw } = establishedDatagramServer({ endpoint });
       const bye = raw.seal("BYE", 0);

@@ -6,10 +6,12 @@ import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import { DatagramEndpoint } from "../../src/connection/endpoint.ts";
 import type { Address, ConnectionEvent } from "../../src/connection/events.ts";
 import type { Side } from "../../src/crypto/provider.ts";
+import { Gate } from "../../src/fairness/gate.ts";
+import { parseLimits } from "../../src/fairness/limits.ts";
 import type { Instant } from "../../src/time.ts";
 import { clientConfig, serverConfig, testPsk } from "../support/fixtures.ts";
-import { DatagramAttacker } from "./datagram-attacker.ts";
 import { MAX_DATAGRAMS_PER_INPUT, SOCKET_BUFFER } from "./bounds.ts";
+import { DatagramAttacker } from "./datagram-attacker.ts";
 import { bothWays, type DatagramNetwork, HEALED, type PathConditions, silentMs } from "./datagram-network.ts";
 import { MoveOracle } from "./move-oracle.ts";
 import { drawProgram, type Program, suspendedMs } from "./program.ts";
@@ -64,7 +66,10 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
     this.#link.conditions = this.#network.fromStart ? this.#network.conditions : HEALED;
     this.#attacker = new DatagramAttacker(random.fork(), this.#link);
     this.#endpoint = new DatagramEndpoint(
-      { ...serverConfig({ crypto: this.crypto.server }), maxSessions: 4, maxHandshakes: 4 },
+      {
+        ...serverConfig({ crypto: this.crypto.server }),
+        gate: new Gate(parseLimits({ handshakes: 4 }), this.now),
+      },
       this.now,
     );
     this.#client = new DatagramClient(clientConfig({ crypto: this.crypto.client }), { peer: SERVER_ADDRESS }, this.now);

@@ -7,8 +7,8 @@ import {
   type Secret,
   serverProof,
   sessionKeyInfo,
-  type Transcript,
   type TrafficKeys,
+  type Transcript,
 } from "@usmp/protocol";
 import { SdkError, type SdkFrame } from "./frames.ts";
 import type { SdkSessionInfo } from "./session.ts";

@@ -32,7 +32,10 @@ describe.skipIf(!pythonSdk().available)("a crowd of the Python SDK's clients on 
     { timeout: 0 },
     async ({ loss, required, theirs }) => {
       const received = new Map<string, string[]>();
-      const listening = await serve({ maxHandshakes: CLIENTS, onSession: (session) => read(session, received) });
+      const listening = await serve({
+        limits: { handshakes: CLIENTS },
+        onSession: (session) => read(session, received),
+      });
       const relay = await UdpRelay.start({
         server: listening.address("udp"),
         random: new SeededRandom(runSeed()),
