@@ -56,8 +56,10 @@ export const networkDialer: Dialer = {
   datagram: ({ host, port }) => connectUdp({ host, port }),
 };
 
-/** One attempt: reaches the peer and shakes hands. Rejects with ConnectError, or the signal's reason. */
-export function openSession(target: Target, options: AttemptOptions): Promise<LiveSession> {
+/** One attempt: reaches the peer and shakes hands. Rejects with ConnectError, UsageError "secret-wiped", or the signal's reason. */
+export async function openSession(target: Target, options: AttemptOptions): Promise<LiveSession> {
+  // A key that its owner has wiped is told here, not in the middle of a handshake.
+  target.psk.expose();
   return target.peer.transport === "tcp" ? overTcp(target, options) : overUdp(target, options);
 }
 

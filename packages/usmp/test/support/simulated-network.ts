@@ -11,9 +11,9 @@ import {
 import {
   type DatagramConditions,
   datagramTransports,
+  SeededRandom,
   DatagramLink as SimulatedDatagramLink,
   StreamLink as SimulatedStreamLink,
-  SeededRandom,
   streamTransports,
   type VirtualClock,
 } from "@usmp/testkit";
@@ -42,6 +42,8 @@ export interface SimulatedNetworkOptions {
 /** Closes one path without a word to its client. */
 interface Path {
   vanish(): void;
+  /** What the server sends is lost from now on. */
+  mute(): void;
   reset(): void;
 }
 
@@ -62,16 +64,12 @@ export class SimulatedNetwork implements Dialer {
   readonly #config: ServerConfig;
   readonly #reception: Reception;
   #paths: Path[] = [];
-  readonly #onSession: (session: LiveSession) => void;
+  /** What the server does with a new session. */
+  onAdmit: (session: LiveSession) => void = () => {};
 
-  constructor(
-    clock: VirtualClock,
-    options: SimulatedNetworkOptions = {},
-    onSession: (session: LiveSession) => void = () => {},
-  ) {
+  constructor(clock: VirtualClock, options: SimulatedNetworkOptions = {}) {
     this.clock = clock;
     this.#options = options;
-    this.#onSession = onSession;
     this.#random = new SeededRandom(options.seed ?? 1);
     this.#config = { crypto: nodeCrypto, timing: parseTiming(options.settings ?? {}), isOwnDevice: () => false };
     this.#reception = {
@@ -95,6 +93,11 @@ export class SimulatedNetwork implements Dialer {
     this.mode = "swallows";
   }
 
+  /** Everything that the server sends from now on is lost, on the paths that there are. */
+  muteServer(): void {
+    for (const path of this.#paths) path.mute();
+  }
+
   stream(_to: unknown, signal: AbortSignal): Promise<StreamTransport> {
     this.dialedAt.push(this.clock.now());
     return this.#answer(signal, () => {
@@ -112,10 +115,13 @@ export class SimulatedNetwork implements Dialer {
     const link = new SimulatedDatagramLink({ random: this.#random.fork(), conditions: this.#conditions });
     const { client, server } = datagramTransports(link, this.clock);
     const lost: DatagramConditions = { ...this.#conditions, drop: 1 };
+    const mute = (): void => {
+      link.conditions = { ...link.conditions, "server-to-client": lost };
+    };
     const cut = (): void => {
       link.conditions = { "client-to-server": lost, "server-to-client": lost };
     };
-    this.#paths.push({ vanish: cut, reset: cut });
+    this.#paths.push({ vanish: cut, mute, reset: cut });
     if (this.mode !== "serves") cut();
     this.#acceptDatagrams(server);
     return Promise.resolve(client);
@@ -206,21 +212,29 @@ export class SimulatedNetwork implements Dialer {
   #admit(session: LiveSession): void {
     this.sessions.push(session);
     this.establishedAt.push(this.clock.now());
-    this.#onSession(session);
+    this.onAdmit(session);
   }
 }
 
-/** Lets one TCP path end, or lose everything, from some moment on. */
+/** Lets one TCP path end, or lose what one or both ends send, from some moment on. */
 function cuttable(near: StreamTransport, far: StreamTransport): Path {
-  let lost = false;
-  for (const end of [near, far]) {
-    const write = end.write.bind(end);
-    end.write = (bytes) => (lost ? true : write(bytes));
-  }
+  const muteNear = mutable(near);
+  const muteFar = mutable(far);
   return {
-    vanish: () => {
-      lost = true;
+    vanish() {
+      muteNear();
+      muteFar();
     },
+    mute: muteFar,
     reset: () => far.destroy(),
+  };
+}
+
+function mutable(end: StreamTransport): () => void {
+  let mute = false;
+  const write = end.write.bind(end);
+  end.write = (bytes) => mute || write(bytes);
+  return () => {
+    mute = true;
   };
 }
