@@ -233,6 +233,32 @@ describe("told that trying now is worth it, a link", () => {
   });
 });
 
+describe("a process that did not run for ten minutes", () => {
+  test("tries once, at once, when a try had fallen due", async () => {
+    const { network, link, elapse } = await begin("tcp", {}, "refuses");
+    await elapse(100);
+    expect(link.state.name).toBe("waiting");
+    network.mode = "serves";
+    network.clock.jump(600_000);
+    await elapse(100);
+    expect(network.dialedAt).toEqual([0, 600_100]);
+    expect(link.state.name).toBe("connected");
+    expect(link.statistics.attempts).toBe(2);
+  });
+
+  test.each(TRANSPORTS)("keeps a session over %s whose peer still answers", async (transport) => {
+    const { network, link, elapse } = await begin(transport);
+    await elapse(10_000);
+    const session = link.session;
+    const waiting = link.send("on its way");
+    network.clock.jump(600_000);
+    await elapse(30_000);
+    expect(waiting.state).toBe("delivered");
+    expect(link.session).toBe(session);
+    expect(link.statistics).toMatchObject({ sessions: 1, ends: {} });
+  });
+});
+
 describe("reading a link's states", () => {
   test("begins with the present one and ends after the last, for each reader", async () => {
     const { link, elapse } = await begin("tcp");
