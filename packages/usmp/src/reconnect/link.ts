@@ -358,8 +358,8 @@ function count(counts: Map<string, number>, code: string): void {
 }
 
 /** A random number in [0, 1) from the provider's CSPRNG: unlike Math.random it is not alike in devices that boot alike. */
-function randomFraction({ randomFill }: Target["crypto"]): number {
+function randomFraction(crypto: Target["crypto"]): number {
   const bytes = new Uint8Array(4);
-  randomFill(bytes);
+  crypto.randomFill(bytes);
   return new DataView(bytes.buffer).getUint32(0) / 2 ** 32;
 }
