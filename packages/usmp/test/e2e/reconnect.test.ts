@@ -70,7 +70,7 @@ describe("a process that is stopped for seconds and goes on", () => {
   test.each(TRANSPORTS)(
     "keeps its session over %s: what its peer sent meanwhile is read before its silence is judged",
     async (transport) => {
-        const listening = await serve({ keepaliveMs: 2_000, idleTimeoutMs: 60_000 });
+      const listening = await serve({ keepaliveMs: 2_000, idleTimeoutMs: 60_000 });
       const child = fork(join(directory, "stopped-client.mjs"), [transport, String(listening.address(transport).port)]);
       onTestFinished(() => void child.kill("SIGKILL"));
       const session = await listening.accept();
