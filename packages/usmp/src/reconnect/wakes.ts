@@ -4,12 +4,11 @@ import type { Wake, WakeSource } from "./api.ts";
 export class Wakes {
   heard = 0;
   failed = 0;
-  readonly #iterators: AsyncIterator<Wake>[];
+  readonly #iterators: Set<AsyncIterator<Wake>> = new Set();
   #stopped = false;
 
   constructor(sources: readonly WakeSource[], onWake: (wake: Wake) => void) {
-    this.#iterators = sources.map((source) => source[Symbol.asyncIterator]());
-    for (const iterator of this.#iterators) void this.#listen(iterator, onWake);
+    for (const source of sources) void this.#listen(source, onWake);
   }
 
   stop(): void {
@@ -19,8 +18,10 @@ export class Wakes {
   }
 
   /** A source that fails is one that says nothing more; the link goes on by its backoff. */
-  async #listen(iterator: AsyncIterator<Wake>, onWake: (wake: Wake) => void): Promise<void> {
+  async #listen(source: WakeSource, onWake: (wake: Wake) => void): Promise<void> {
     try {
+      const iterator = source[Symbol.asyncIterator]();
+      this.#iterators.add(iterator);
       for (;;) {
         const { done, value } = await iterator.next();
         if (done || this.#stopped) return;
