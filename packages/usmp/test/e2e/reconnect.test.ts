@@ -67,25 +67,47 @@ describe("a process that is stopped for seconds and goes on", () => {
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  test.each(TRANSPORTS)(
-    "keeps its session over %s: what its peer sent meanwhile is read before its silence is judged",
-    async (transport) => {
-      const listening = await serve({ keepaliveMs: 2_000, idleTimeoutMs: 60_000 });
-      const child = fork(join(directory, "stopped-client.mjs"), [transport, String(listening.address(transport).port)]);
-      onTestFinished(() => void child.kill("SIGKILL"));
-      const session = await listening.accept();
-      await messageFrom(child);
-      child.kill("SIGSTOP");
-      await delay(10_000);
-      child.kill("SIGCONT");
-      // Longer than all of its limits together: whoever took the ten seconds for silence has ended the session by now.
-      await delay(4_000);
-      child.send("report");
-      expect(await messageFrom(child)).toEqual({ event: "report", sessions: 1, ends: {}, open: true });
-      expect(session.statistics.dropped).toEqual({});
-      await once(child, "exit");
-    },
-  );
+  test("keeps its session, over TCP and UDP: what came meanwhile is read before the peer's silence is judged", async () => {
+    await Promise.all(TRANSPORTS.map(stopAndGoOn));
+  });
+
+  async function stopAndGoOn(transport: TransportName): Promise<void> {
+    // The server goes on asking, and has patience. Eight PINGs that are read in one second would be a flood.
+    const listening = await serve({ keepaliveMs: 2_000, idleTimeoutMs: 60_000 });
+    const child = fork(join(directory, "stopped-client.mjs"), [transport, String(listening.address(transport).port)]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const session = await listening.accept();
+    await messageFrom(child, "connected");
+    child.kill("SIGSTOP");
+    await delay(10_000);
+    child.kill("SIGCONT");
+    // Longer than all of its limits together: whoever took the ten seconds for silence has ended the session by now.
+    await delay(4_000);
+    child.send("report");
+    expect(await messageFrom(child, "report")).toEqual({ event: "report", sessions: 1, ends: {}, open: true });
+    expect(session.statistics.dropped).toEqual({});
+    await once(child, "exit");
+  }
+});
+
+test("a link keeps its process alive while it waits, when nothing else does, and lets it end when it is closed", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "usmp-waiting-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  await bundleChild(new URL("./stopped-client.ts", import.meta.url), directory);
+  const former = await serve();
+  const { port } = former.address("tcp");
+  await former.server.close();
+  const child = fork(join(directory, "stopped-client.mjs"), ["tcp", String(port)]);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await messageFrom(child, "begun");
+  child.disconnect();
+  await delay(3_000);
+  expect(child.exitCode).toBeNull();
+  const latter = await serve({ tcp: `${LOOPBACK}:${port}` });
+  const session = await latter.accept();
+  await session.send("end");
+  const [code] = await once(child, "exit");
+  expect(code).toBe(0);
 });
 
 async function open(
@@ -126,6 +148,10 @@ async function stateOf<N extends LinkState["name"]>(link: Link, name: N): Promis
   throw new Error(`the link ended without being ${name}`);
 }
 
-async function messageFrom(child: ChildProcess): Promise<unknown> {
-  return (await once(child, "message"))[0];
+/** The next message of that name. */
+async function messageFrom(child: ChildProcess, event: string): Promise<unknown> {
+  for (;;) {
+    const [message] = (await once(child, "message")) as [{ readonly event: string }];
+    if (message.event === event) return message;
+  }
 }

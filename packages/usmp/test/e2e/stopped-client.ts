@@ -2,8 +2,8 @@ import { connect, type Link } from "../../src/index.ts";
 import { TEST_PSK } from "../support/test-key.ts";
 
 /**
- * A process that the test stops and lets go on: `node stopped-client.mjs tcp|udp PORT`. It keeps a link with short limits, and prints what
- * it has lived through when it is told to.
+ * A process that the test stops and lets go on: `node stopped-client.mjs tcp|udp PORT`. It keeps a link with short limits, and reports what
+ * it has lived through when it is asked. Its server's word "end" ends it.
  */
 const [transport, port] = process.argv.slice(2) as ["tcp" | "udp", string];
 const link: Link = await connect({
@@ -15,11 +15,14 @@ const link: Link = await connect({
   idleTimeoutMs: 1_500,
   reconnect: { deadAfterMs: 1_000 },
 });
-await link.connected();
-process.send?.({ event: "connected" });
-process.on("message", async () => {
+process.send?.({ event: "begun" });
+process.once("message", () => {
   const { sessions, ends } = link.statistics;
-  const reason = link.session?.open;
-  process.send?.({ event: "report", sessions, ends, open: reason }, () => process.disconnect());
+  process.send?.({ event: "report", sessions, ends, open: link.session?.open }, () => process.disconnect());
   link.abort();
 });
+// Only the link is to keep the process alive.
+process.channel?.unref();
+await link.connected();
+if (process.connected) process.send?.({ event: "connected" });
+for await (const message of link) if (Buffer.from(message).toString() === "end") await link.close();
