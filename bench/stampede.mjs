@@ -47,7 +47,9 @@ async function stampede() {
   const first = await start(0, transport);
   const links = await Promise.all(Array.from({ length: clients }, () => open(first.port, transport)));
   await Promise.all(links.map((link) => link.connected()));
-  console.log(`${clients} links over ${transport} are connected; the server is killed, and back after ${values.down} s`);
+  console.log(
+    `${clients} links over ${transport} are connected; the server is killed, and back after ${values.down} s`,
+  );
   first.child.kill("SIGKILL");
   await delay(Number(values.down) * 1_000);
   const second = await start(first.port, transport);
@@ -56,7 +58,11 @@ async function stampede() {
   while (second.sessions.length < clients && Date.now() < patience) await delay(100);
   for (const link of links) link.abort();
   second.child.kill("SIGKILL");
-  return report(second.sessions.map((at) => at - returned), clients, transport);
+  return report(
+    second.sessions.map((at) => at - returned),
+    clients,
+    transport,
+  );
 }
 
 /** @param {number} port @param {"tcp" | "udp"} transport */
@@ -81,7 +87,9 @@ function report(back, clients, transport) {
   for (const at of back) seconds[Math.max(0, Math.floor(at / 1_000))]++;
   const most = Math.max(...seconds);
   for (const [second, count] of seconds.entries()) {
-    console.log(`${String(second).padStart(3)} s ${String(count).padStart(5)} ${"#".repeat(Math.ceil((60 * count) / most))}`);
+    console.log(
+      `${String(second).padStart(3)} s ${String(count).padStart(5)} ${"#".repeat(Math.ceil((60 * count) / most))}`,
+    );
   }
   const last = Math.max(0, ...back) / 1_000;
   console.log(`${back.length} of ${clients} back in ${last.toFixed(1)} s; at most ${most} handshakes in one second`);
