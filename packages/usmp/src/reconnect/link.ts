@@ -1,4 +1,4 @@
-import { addMs, type CloseReason, copyBytes, type Instant } from "@usmp/protocol";
+import { addMs, type CloseReason, type ConnectionEvent, copyBytes, type Instant } from "@usmp/protocol";
 import { Alarm } from "../alarm.ts";
 import type { Peer, Session, WaitOptions } from "../api.ts";
 import { formatDeviceId } from "../device-id.ts";
@@ -220,7 +220,7 @@ class ReconnectingLink implements Link {
     session.observer = (event) => {
       if (event.type === "closed") return onEnd(event.reason);
       if (event.type === "pong") carrier.onPong();
-      pulse.heard(carrier.asking);
+      if (showsLife(event)) pulse.heard(carrier.asking);
     };
     const onEnd = (reason: CloseReason): void => {
       pulse.stop();
@@ -347,6 +347,12 @@ class ReconnectingLink implements Link {
   #now(): Instant {
     return this.#target.clock.now();
   }
+}
+
+/** True for what only an authentic frame of the peer's brings about. A REKEY of our own over TCP is done when it is written. */
+function showsLife(event: ConnectionEvent): boolean {
+  if (event.type === "rekeyed") return event.by === "peer";
+  return event.type === "message" || event.type === "pong" || event.type === "acknowledged";
 }
 
 function asError(thrown: unknown): Error {

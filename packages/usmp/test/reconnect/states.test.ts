@@ -209,6 +209,18 @@ describe("told that trying now is worth it, a link", () => {
     },
   );
 
+  test("does not take its own rekey for the peer's life", async () => {
+    const { link, network, elapse } = await begin("tcp", { deadAfterMs: 6_000 });
+    await elapse(10_000);
+    network.cutOff();
+    link.reconnectNow();
+    for (let i = 0; i < 10; i++) {
+      void link.session?.rekey().catch(() => {});
+      await elapse(1_000);
+    }
+    expect(link.statistics.ends).toEqual({ "peer-silent": 1 });
+  });
+
   test("hears every source, spreads where a source says so, and outlives one that fails", async () => {
     const announced = new Announcements();
     const failing: AsyncIterable<Wake> = {
