@@ -1,7 +1,7 @@
 import type { Session } from "usmp";
 import type { OutputStream } from "./environment.ts";
 import { messageEvent, pongEvent, rekeyedEvent, sentEvent, statsEvent } from "./events.ts";
-import { failureOf } from "./failure.ts";
+import { CommandError, failureOf } from "./failure.ts";
 import { LINE_HELP, type LineCommand, readLine } from "./line-command.ts";
 import { display } from "./printable.ts";
 import type { Reporter } from "./reporter.ts";
@@ -99,6 +99,12 @@ export class Conversation {
         return this.#reporter.event(rekeyedEvent(this.#session), this.#beside);
       case "stats":
         return this.#reporter.event(statsEvent(this.#session), this.#beside);
+      case "reconnect":
+        throw new CommandError(
+          "unknown-command",
+          "/reconnect: this session ends with its connection; start with --reconnect",
+          1,
+        );
       case "help":
         return this.#reporter.line(LINE_HELP, this.#beside);
       case "bye":

@@ -1,6 +1,6 @@
 import type { CloseReason } from "@usmp/protocol";
-import type { Move, Peer, Refusal, Session, TransportName } from "usmp";
-import { describeReason, formatAddress } from "usmp";
+import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName } from "usmp";
+import { describeLinkEnd, describeReason, formatAddress } from "usmp";
 import { asText } from "./printable.ts";
 
 /**
@@ -20,6 +20,8 @@ export type CliEvent =
   | ({ readonly event: "stats" } & SessionIdentity & StatisticsContent)
   | ({ readonly event: "moved" } & SessionIdentity & MoveContent)
   | ({ readonly event: "closed" } & SessionIdentity & ReasonContent)
+  | LinkEvent
+  | UndeliveredEvent
   | RefusedEvent
   | ErrorEvent;
 
@@ -53,6 +55,29 @@ export interface KeyFileEvent {
   readonly created: boolean;
   /** Only with --show-key. */
   readonly key?: string;
+}
+
+/** connect --reconnect: what the link does now. */
+export interface LinkEvent {
+  readonly event: "link";
+  readonly device: string;
+  readonly state: LinkState["name"];
+  /** connecting: counts from 1 since the last session. */
+  readonly attempt?: number;
+  /** waiting: so long, in milliseconds. */
+  readonly retryInMs?: number;
+  /** waiting and closed: why. */
+  readonly cause?: string;
+  readonly description?: string;
+}
+
+/** connect --reconnect: a message that did not arrive, or may not have. */
+export interface UndeliveredEvent {
+  readonly event: "undelivered";
+  readonly device: string;
+  readonly bytes: number;
+  readonly fate: "unknown" | "dropped";
+  readonly cause: string;
 }
 
 export interface RefusedEvent {
@@ -116,14 +141,37 @@ export function sessionEvent(session: Session): CliEvent {
   return { event: "session", ...identity(session), peer: peerText(session.peer), transport: session.transport };
 }
 
-export function messageEvent(session: Session, message: Uint8Array): CliEvent {
+export function messageEvent(session: SessionNames, message: Uint8Array): CliEvent {
   const text = asText(message);
   const data = Buffer.from(message.buffer, message.byteOffset, message.length).toString("base64");
   return { event: "message", ...identity(session), data, ...(text === undefined ? {} : { text }) };
 }
 
-export function sentEvent(session: Session, bytes: number): CliEvent {
+export function sentEvent(session: SessionNames, bytes: number): CliEvent {
   return { event: "sent", ...identity(session), bytes };
+}
+
+export function linkEvent(device: string, state: LinkState): LinkEvent {
+  const event = { event: "link", device, state: state.name } as const;
+  switch (state.name) {
+    case "connecting":
+      return { ...event, attempt: state.attempt };
+    case "connected":
+      return event;
+    case "waiting": {
+      const { code, message } = state.error;
+      return { ...event, retryInMs: Math.round(state.retryInMs), cause: code, description: message };
+    }
+    case "closed":
+      return { ...event, cause: state.end.code, description: describeLinkEnd(state.end) };
+  }
+}
+
+/** What became of a message over a link. */
+export function fateEvent(device: string, fate: Fate, bytes: number): CliEvent {
+  if (fate.fate === "delivered") return sentEvent({ deviceId: device, sessionId: fate.sessionId }, bytes);
+  const cause = fate.fate === "unknown" ? fate.error.code : fate.cause;
+  return { event: "undelivered", device, bytes, fate: fate.fate, cause };
 }
 
 export function pongEvent(session: Session, roundTripMs: number): CliEvent {
@@ -182,7 +230,10 @@ export function refusedEvent({ peer, claimedDeviceId, reason }: Refusal, omitted
   };
 }
 
-function identity(session: Session): SessionIdentity {
+/** Whose message it is: all that such events need of a session. */
+type SessionNames = Pick<Session, "deviceId" | "sessionId">;
+
+function identity(session: SessionNames): SessionIdentity {
   return { device: session.deviceId, session: session.sessionId };
 }
 

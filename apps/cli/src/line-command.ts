@@ -1,6 +1,6 @@
 const SLASH = 0x2f;
 
-export const LINE_COMMANDS = ["rekey", "ping", "bye", "stats", "help"] as const;
+export const LINE_COMMANDS = ["rekey", "ping", "reconnect", "bye", "stats", "help"] as const;
 export type LineCommand = (typeof LINE_COMMANDS)[number];
 
 export type LineMeaning =
@@ -25,6 +25,7 @@ export function readLine(line: Uint8Array, raw: boolean): LineMeaning {
 export const LINE_HELP = `/ping   measure the round trip
 /rekey  begin a new epoch with new keys
 /stats  counters of this session
+/reconnect  with --reconnect: try now instead of later
 /bye    end the session
 /help   this list
 //text  send "/text" as a message`;

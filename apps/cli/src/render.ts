@@ -37,6 +37,8 @@ const LABEL_STYLE = {
   stats: "gray",
   moved: "yellow",
   closed: "yellow",
+  link: "cyan",
+  undelivered: "red",
   refused: "red",
   error: "red",
 } as const;
@@ -67,11 +69,21 @@ function describe(event: CliEvent): string {
       return `${who(event)} from ${event.from} to ${event.to}${event.proven ? "" : ", which has yet to prove itself"}`;
     case "closed":
       return `${who(event)} ${event.reason}: ${event.description}`;
+    case "link":
+      return describeLink(event);
+    case "undelivered":
+      return `${event.device} ${event.bytes} bytes ${event.fate}: ${event.cause}`;
     case "refused":
       return `${event.device ?? "no device id"} ${event.transport} ${event.peer} ${event.cause}: ${event.description}${event.omitted === undefined ? "" : ` (and ${event.omitted} not printed before)`}`;
     case "error":
       return `${event.code}: ${event.message}`;
   }
+}
+
+function describeLink({ device, state, attempt, retryInMs, cause, description }: CliEvent & { event: "link" }): string {
+  const when = retryInMs === undefined ? "" : `, next try in ${(retryInMs / 1000).toFixed(1)} s`;
+  const which = attempt === undefined ? "" : `, attempt ${attempt}`;
+  return `${device} ${state}${which}${when}${cause === undefined ? "" : ` (${cause}: ${description})`}`;
 }
 
 function describeStatistics(stats: CliEvent & { event: "stats" }): string {

@@ -135,9 +135,17 @@ async function collectSamples(
   await client(["send", server.tcp, "x"], "", OTHER_TEST_KEY);
   await server.environment.stdout.line((line) => line.includes('"refused"'));
   await move(server);
+  collect((await client(["connect", server.tcp, "--reconnect", "--json"], "text\n")).objects);
   server.environment.stop();
   await server.done;
   collect(server.environment.stdout.objects);
+
+  const link = begin(["connect", await freeAddress(), "--reconnect", "--json", "--psk", TEST_KEY]);
+  link.environment.stdin.write("lost\n");
+  await link.environment.stdout.line((line) => line.includes('"waiting"'));
+  link.environment.stop();
+  await link.done;
+  collect(link.environment.stdout.objects);
 
   const failing = begin(["send", await freeAddress(), "x", "--json", "--allow-weak", "--psk", TEST_KEY.slice(32)]);
   await failing.done;

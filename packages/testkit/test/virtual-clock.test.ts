@@ -24,6 +24,16 @@ describe("a virtual clock", () => {
     expect(rung).toEqual(["overdue at 100"]);
   });
 
+  test("jumps: what fell due meanwhile rings in order, and late", () => {
+    const { clock, rung, alarm } = clockWithAlarms();
+    alarm("second", 20);
+    alarm("first", 10);
+    alarm("later", 200);
+    clock.jump(100);
+    expect(rung).toEqual(["first at 100", "second at 100"]);
+    expect(clock.now()).toBe(100);
+  });
+
   test("rings what an alarm schedules within the same advance", () => {
     const { clock, rung, alarm } = clockWithAlarms();
     clock.schedule(instant(10), () => alarm("child", 15));

@@ -1,31 +1,44 @@
 import type { Instant } from "@usmp/protocol";
 import type { Clock } from "./clock.ts";
 
-/** One alarm for a deadline that moves. It may ring early: whoever is called then finds nothing due, and sets it again. */
+/**
+ * An alarm that rings so much later than it was set for means that this process did not run in between: it was stopped, its host slept,
+ * or one task took all the time. What came meanwhile waits in the socket and is not read yet.
+ */
+export const LATE_MS = 1_000;
+
+/** One alarm that is set again and again. It may ring early, because its owner's deadline has moved on: so activity costs no re-arming. */
 export class Alarm {
   readonly #clock: Clock;
-  readonly #ring: () => void;
+  readonly #ring: (lateMs: number) => void;
   #at: Instant | undefined;
   #cancel: (() => void) | undefined;
 
-  constructor(clock: Clock, ring: () => void) {
+  /** `ring` is told how late it is, in milliseconds. */
+  constructor(clock: Clock, ring: (lateMs: number) => void) {
     this.#clock = clock;
     this.#ring = ring;
   }
 
-  /** Rings at `at` or before; an alarm for an earlier moment stays as it is. Undefined: nothing is due that was not due before. */
+  /** Rings at `at`, or before when it was set for an earlier moment; undefined: not at all. */
   set(at: Instant | undefined): void {
-    if (at === undefined || (this.#at !== undefined && this.#at <= at)) return;
-    this.cancel();
+    if (at === undefined) return this.clear();
+    if (this.#at !== undefined && this.#at <= at) return;
+    this.#cancel?.();
     this.#at = at;
-    this.#cancel = this.#clock.schedule(at, () => {
-      this.#at = undefined;
-      this.#ring();
-    });
+    this.#cancel = this.#clock.schedule(at, this.#onTime);
   }
 
-  cancel(): void {
+  clear(): void {
     this.#cancel?.();
+    this.#cancel = undefined;
     this.#at = undefined;
   }
+
+  readonly #onTime = (): void => {
+    const lateMs = this.#clock.now() - (this.#at as Instant);
+    this.#cancel = undefined;
+    this.#at = undefined;
+    this.#ring(lateMs);
+  };
 }

@@ -69,6 +69,8 @@ export interface ConnectOptions extends SessionSettings, WaitOptions {
   readonly psk: Psk;
   /** Six bytes, or "aa:bb:cc:dd:ee:ff"; default: random. */
   readonly deviceId?: string | Uint8Array | undefined;
+  /** A link that outlives sessions instead of one session: see LinkOptions. */
+  readonly reconnect?: false | undefined;
 }
 
 /** Where to listen: a port on all interfaces, "host:port", or both apart. Port 0 asks for a free one. */

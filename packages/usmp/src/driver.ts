@@ -1,4 +1,5 @@
-import type { CloseReason, Connection, ConnectionEvent, Instant } from "@usmp/protocol";
+import { addMs, type CloseReason, type Connection, type ConnectionEvent, type Instant } from "@usmp/protocol";
+import { Alarm, LATE_MS } from "./alarm.ts";
 import type { Clock } from "./clock.ts";
 
 /** Who hears what a connection does: first an attempt (client.ts, server.ts), then its session (session.ts). */
@@ -16,6 +17,12 @@ const ABRUPT: ReadonlySet<CloseReason["code"]> = new Set([
 ]);
 
 /**
+ * How long a late alarm waits for what came while this process did not run. Timers ring before sockets are read, and a server's socket
+ * may hold the datagrams of thousands of sessions: silence is judged once they are through.
+ */
+const CATCH_UP_MS = 1_000;
+
+/**
  * The only pump: every change of a connection goes through run(), which drains it afterwards and keeps one alarm for it.
  * An alarm that fires early, because its deadline has moved on, just finds nothing due: so activity costs no re-arming.
  */
@@ -24,13 +31,15 @@ export abstract class Driver<C extends Connection> {
   protected readonly clock: Clock;
   /** Hears the connection's events; set before the first of them, and handed on when an attempt becomes a session. */
   owner: ConnectionOwner | undefined;
-  #alarmAt: Instant | undefined;
-  #cancelAlarm: (() => void) | undefined;
+  readonly #alarm: Alarm;
+  /** While a late alarm waits for what came meanwhile. */
+  #heldUntil: Instant | undefined;
   #draining = false;
 
   constructor(connection: C, clock: Clock) {
     this.connection = connection;
     this.clock = clock;
+    this.#alarm = new Alarm(clock, (lateMs) => this.#onAlarm(lateMs));
   }
 
   /** Changes the connection and drains it. What an event's handler changes in turn is drained by the same pump. */
@@ -63,25 +72,18 @@ export abstract class Driver<C extends Connection> {
 
   #arm(): void {
     const next = this.connection.pollTimeout();
-    if (next === undefined) {
-      this.#disarm();
-      return;
-    }
-    if (this.#alarmAt !== undefined && this.#alarmAt <= next) return;
-    this.#disarm();
-    this.#alarmAt = next;
-    this.#cancelAlarm = this.clock.schedule(next, this.#onAlarm);
+    const held = this.#heldUntil;
+    this.#alarm.set(next !== undefined && held !== undefined && held > next ? held : next);
   }
 
-  readonly #onAlarm = (): void => {
-    this.#alarmAt = undefined;
-    this.#cancelAlarm = undefined;
+  /** It waits once: a process that is always late must still do what is due. */
+  #onAlarm(lateMs: number): void {
+    if (lateMs >= LATE_MS && this.#heldUntil === undefined) {
+      this.#heldUntil = addMs(this.clock.now(), CATCH_UP_MS);
+      this.#arm();
+      return;
+    }
+    this.#heldUntil = undefined;
     this.run((connection, now) => connection.handleTimeout(now));
-  };
-
-  #disarm(): void {
-    this.#cancelAlarm?.();
-    this.#cancelAlarm = undefined;
-    this.#alarmAt = undefined;
   }
 }

@@ -19,7 +19,9 @@ export type UsmpErrorCode =
   | "handshake-failed"
   | "session-closed"
   | "delivery-unknown"
-  | "cannot-listen";
+  | "cannot-listen"
+  | "outbox-full"
+  | "link-closed";
 
 /** connect() did not get a session. */
 export class ConnectError extends UsmpError {

@@ -42,4 +42,22 @@ export {
   parseKey,
   type StrengthPolicy,
 } from "./psk.ts";
+export type {
+  BackoffOptions,
+  Delivery,
+  DropReason,
+  Fate,
+  GiveUpOptions,
+  Link,
+  LinkEnd,
+  LinkOptions,
+  LinkState,
+  LinkStatistics,
+  OutboxOptions,
+  ReconnectOptions,
+  Wake,
+  WakeSource,
+} from "./reconnect/api.ts";
+export { describeLinkEnd, LinkClosedError, OutboxFullError } from "./reconnect/errors.ts";
+export { type NetworkChangesOptions, networkChanges } from "./reconnect/network-changes.ts";
 export { listen } from "./server.ts";

@@ -58,6 +58,8 @@ export class LiveSession implements Session, ConnectionOwner {
   readonly #closed: Outcome<CloseReason> = new Outcome();
   readonly #proven: Outcome<boolean> = new Outcome();
   readonly #receiveLimit: number;
+  /** Hears each event after the session: a link that outlives it. */
+  observer: ((event: ConnectionEvent) => void) | undefined;
   #unreadBytes = 0;
   #paused = false;
   #closing = false;
@@ -98,6 +100,22 @@ export class LiveSession implements Session, ConnectionOwner {
     return this.#closed.value === undefined;
   }
 
+  /** PINGs that left, the transport's own pace aside, and PONGs that came: in order over TCP, merged at times over UDP. */
+  get pings(): { readonly sent: number; readonly answered: number } {
+    const { pingsSent, pongsReceived } = this.#link.connection.counters;
+    return { sent: pingsSent, answered: pongsReceived };
+  }
+
+  /** Bytes of messages that nobody has read yet. */
+  get unreadBytes(): number {
+    return this.#unreadBytes;
+  }
+
+  /** True while nothing is read from the transport, because the application is behind: the silence is ours then. */
+  get deaf(): boolean {
+    return this.#paused && this.transport === "tcp";
+  }
+
   get statistics(): SessionStatistics {
     const { counters, epoch, roundTripMs } = this.#link.connection;
     return {
@@ -117,8 +135,12 @@ export class LiveSession implements Session, ConnectionOwner {
   send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
-    const bytes = typeof message === "string" ? encoder.encode(message) : message;
-    if (bytes.length > constants.MAX_MESSAGE_LENGTH) return Promise.reject(tooLong(bytes.length));
+    let bytes: Uint8Array;
+    try {
+      bytes = messageBytes(message);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (this.#isClosing) return this.#rejectWhenClosed();
     return this.#link.send(bytes, signal);
   }
@@ -201,6 +223,7 @@ export class LiveSession implements Session, ConnectionOwner {
         this.#onClosed(event.reason);
         break;
     }
+    this.observer?.(event);
   }
 
   #onMessage(data: Uint8Array): void {
@@ -263,9 +286,12 @@ function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, u
   return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
 }
 
-function tooLong(length: number): UsageError {
-  return new UsageError(
+/** The bytes of a message as the application gave it. Throws UsageError "message-too-long". */
+export function messageBytes(message: Uint8Array | string): Uint8Array {
+  const bytes = typeof message === "string" ? encoder.encode(message) : message;
+  if (bytes.length <= constants.MAX_MESSAGE_LENGTH) return bytes;
+  throw new UsageError(
     "message-too-long",
-    `message of ${length} bytes: at most ${constants.MAX_MESSAGE_LENGTH} fit (spec section 4); split it`,
+    `message of ${bytes.length} bytes: at most ${constants.MAX_MESSAGE_LENGTH} fit (spec section 4); split it`,
   );
 }

@@ -64,7 +64,7 @@ export class TcpAcceptor {
         this.#onEmpty = resolve;
       });
     }
-    this.#alarm.cancel();
+    this.#alarm.clear();
   }
 
   #accept(transport: StreamTransport): void {

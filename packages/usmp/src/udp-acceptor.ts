@@ -68,7 +68,7 @@ export class UdpAcceptor {
         this.#onEmpty = resolve;
       });
     }
-    this.#alarm.cancel();
+    this.#alarm.clear();
     this.#endpoint.wipe();
     this.#transport.close();
   }

@@ -1,18 +1,20 @@
 import { Command } from "commander";
-import type { Session } from "usmp";
+import type { Link, Session } from "usmp";
 import { formatAddress } from "usmp";
 import { Conversation } from "../conversation.ts";
 import type { Environment, ExitCode } from "../environment.ts";
 import { closedEvent } from "../events.ts";
+import { LinkConversation } from "../link-conversation.ts";
 import { addJsonOption, addTargetOptions, type TargetOptions } from "../options.ts";
 import type { Reporter } from "../reporter.ts";
 import { isInteractive, Terminal } from "../terminal.ts";
 import type { CommandContext } from "./context.ts";
-import { openSession } from "./target.ts";
+import { openLink, openSession } from "./target.ts";
 
 interface ConnectCommandOptions extends TargetOptions {
   readonly echo?: boolean;
   readonly raw?: boolean;
+  readonly reconnect?: boolean;
 }
 
 export function connectCommand({ environment, perform }: CommandContext): Command {
@@ -22,11 +24,16 @@ export function connectCommand({ environment, perform }: CommandContext): Comman
   return addJsonOption(
     addTargetOptions(command)
       .option("--echo", "send back whatever comes, until BYE or the connection's end, whatever standard input does")
-      .option("--raw", "send every line as it is: no /commands"),
+      .option("--raw", "send every line as it is: no /commands")
+      .option("--reconnect", "keep a link that comes back by itself until it is ended here"),
   )
     .addHelpText("after", HELP)
     .action((address: string, options: ConnectCommandOptions) =>
       perform(options, async (reporter) => {
+        if (options.reconnect) {
+          const link = await openLink(address, options, environment, reporter);
+          return converseOverLink(link, options, environment, reporter);
+        }
         const session = await openSession(address, options, environment, reporter);
         return converse(session, options, environment, reporter);
       }),
@@ -69,6 +76,39 @@ async function converse(
   return orderly && allDone ? 0 : 1;
 }
 
+/** Until the lines end and everything has its fate, or /bye; a server that is not there is waited for. */
+async function converseOverLink(
+  link: Link,
+  options: ConnectCommandOptions,
+  environment: Environment,
+  reporter: Reporter,
+): Promise<ExitCode> {
+  const { signal, lines, stderr } = environment;
+  const terminal =
+    !options.json && isInteractive(environment) ? new Terminal(environment, () => linkStatus(link)) : undefined;
+  if (terminal) reporter.printThrough(terminal);
+  const close = (): void => void link.close();
+  signal.addEventListener("abort", close, { once: true });
+  if (signal.aborted) close();
+
+  const conversation = new LinkConversation(link, options, reporter, terminal ?? lines, stderr, terminal);
+  const told = conversation.tellStates();
+  const received = conversation.receiveAll();
+  await Promise.race([conversation.readLines(), link.closed]);
+  if (terminal === undefined && !conversation.byeAsked && !signal.aborted) {
+    await Promise.race([link.flushed(), link.closed]);
+    if (link.session !== undefined) await settle(link.session);
+  }
+  if (options.echo && !conversation.byeAsked) await link.closed;
+  const end = await link.close();
+  await Promise.all([told, received]);
+  await conversation.fatesTold();
+
+  terminal?.close();
+  const allDone = terminal !== undefined || conversation.failures === 0;
+  return end.code === "closed-locally" && allDone ? 0 : 1;
+}
+
 /**
  * On TCP `send` means that the kernel has the message. A PONG means more: the peer has taken all that was sent before its PING. What
  * it answers at once is here with the second. A peer that answers no PING in time, or at all, is left all the same.
@@ -84,6 +124,13 @@ async function settle(session: Session): Promise<void> {
 }
 
 const SETTLE_TIMEOUT_MS = 2_000;
+
+function linkStatus(link: Link): string {
+  if (link.session !== undefined) return statusOf(link.session);
+  const { state, statistics, target, deviceId } = link;
+  const waiting = `${state.name} | ${statistics.pending} waiting`;
+  return [waiting, `${target.transport} ${formatAddress(target)}`, deviceId].join(" | ");
+}
 
 function statusOf({ transport, peer, deviceId, statistics, open }: Session): string {
   const { roundTripMs, messagesSent, messagesReceived, epoch } = statistics;
@@ -107,4 +154,5 @@ Examples:
   $ usmp connect 192.168.1.20:9000 --psk-file key.txt
   $ usmp connect [fe80::1]:9000 --udp --device-id 02:00:00:00:00:01 --psk-file key.txt
   $ printf 'one\\ntwo\\n' | usmp connect localhost:9000 --psk-file key.txt
-  $ usmp connect localhost:9000 --psk-file key.txt --echo < /dev/null      a device that answers`;
+  $ usmp connect localhost:9000 --psk-file key.txt --echo < /dev/null      a device that answers
+  $ usmp connect localhost:9000 --psk-file key.txt --reconnect             outlives restarts of the server`;

@@ -38,6 +38,7 @@ export abstract class Connection {
   readonly #timing: Timing;
   readonly #config: ConnectionConfig;
   readonly #startedAt: Instant;
+  #pingedAt: Instant;
   /** Absent while none waits: an idle connection holds nothing for them. */
   #events: ConnectionEvent[] | undefined;
   #state: ConnectionState = "handshaking";
@@ -55,6 +56,7 @@ export abstract class Connection {
     this.#timing = config.timing;
     this.#config = config;
     this.#startedAt = now;
+    this.#pingedAt = now;
     this.lastSentAt = now;
     this.lastReceivedAt = now;
   }
@@ -192,6 +194,7 @@ export abstract class Connection {
 
   /** PING and PONG are all alike on every transport, once their limits are kept. */
   protected onPong(now: Instant): void {
+    this.counters.pongsReceived++;
     const roundTripMs = this.control.takePong(now);
     if (roundTripMs !== undefined) this.emit({ type: "pong", roundTripMs });
   }
@@ -242,6 +245,8 @@ export abstract class Connection {
 
   #sendPing(now: Instant): void {
     this.#pingWanted = false;
+    this.#pingedAt = now;
+    this.counters.pingsSent++;
     this.control.notePing(now);
     this.sendControl(FrameType.PING, now);
   }
@@ -291,8 +296,13 @@ export abstract class Connection {
     return earliest(keepalive, idle);
   }
 
+  /**
+   * Sending does not put the PING off for ever: on a stream nothing but a PONG shows that a peer which only listens is still there, and
+   * its own idle limit must not end a session that only the other side talks in.
+   */
   #keepaliveAt(): Instant {
-    return addMs(this.lastSentAt, this.#timing.keepaliveMs);
+    const heardOrAsked = Math.max(this.lastReceivedAt, this.#pingedAt) as Instant;
+    return addMs(Math.min(this.lastSentAt, heardOrAsked) as Instant, this.#timing.keepaliveMs);
   }
 
   /** When a wanted PING or REKEY that had to wait for its pace may begin. */

@@ -9,6 +9,9 @@ export class Counters {
   messagesSent = 0;
   messagesReceived = 0;
   retransmissions = 0;
+  /** In order the n-th PONG answers the n-th PING: it shows that the peer has taken all that was sent before that. */
+  pingsSent = 0;
+  pongsReceived = 0;
   #dropped: Map<DropCause, number> | undefined;
 
   drop(cause: DropCause): void {

@@ -205,8 +205,11 @@ export abstract class StreamConnection extends Connection {
   #handleFrame(frame: Frame, now: Instant): void {
     this.counters.framesReceived++;
     if (frame.type === FrameType.ERROR) this.counters.drop("error-frame");
-    else if (this.#epochs === undefined) this.handleHandshakeFrame(frame, now);
-    else this.#handleSessionFrame(frame, this.#epochs, now);
+    else if (this.#epochs === undefined) {
+      // Silence counts from the handshake's last frame, however long it took; before that only its deadline counts.
+      this.lastReceivedAt = now;
+      this.handleHandshakeFrame(frame, now);
+    } else this.#handleSessionFrame(frame, this.#epochs, now);
   }
 
   #handleSessionFrame(frame: Frame, epochs: StreamEpochs, now: Instant): void {

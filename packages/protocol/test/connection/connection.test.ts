@@ -117,6 +117,24 @@ describe("a stream whose application is behind", () => {
   });
 });
 
+describe("a stream that only sends", () => {
+  it("asks its peer for a sign of life every 30 s, so that one which only listens does not look dead", () => {
+    const { machine, raw } = establishedStream("server");
+    const pings: number[] = [];
+    let answers = 0;
+    for (let ms = 0; ms <= 120_000; ms += 6_000) {
+      machine.send(Uint8Array.of(1), after(ms));
+      machine.handleTimeout(after(ms));
+      if (!framesFrom(machine).map(typeOf).includes("PING")) continue;
+      pings.push(ms);
+      machine.handleBytes(raw.seal("PONG", answers++), after(ms));
+    }
+    expect(pings).toEqual([30_000, 60_000, 90_000, 120_000]);
+    expect(machine.counters).toMatchObject({ pingsSent: 4, pongsReceived: 4 });
+    expect(machine.state).toBe("established");
+  });
+});
+
 describe("datagrams to an application that is behind", () => {
   it("still show that the peer lives: its silence ends the session all the same", () => {
     const { machine } = establishedDatagram("client");

@@ -1,10 +1,11 @@
 import { connect, type ListenOptions, listen, type Refusal, type Server, type Session } from "usmp";
 import { onTestFinished } from "vitest";
 import type { ConnectOptions, Peer, TransportName } from "../../src/api.ts";
+import { TEST_PSK } from "./test-key.ts";
 
 export const LOOPBACK = "127.0.0.1";
-/** Not random and not secret: a key that opens nothing but these tests. */
-export const TEST_PSK: Uint8Array = new Uint8Array(32).fill(0x5a);
+export { TEST_PSK };
+
 export const OTHER_TEST_PSK: Uint8Array = new Uint8Array(32).fill(0xa5);
 export const DEVICE_ID = "d0:d1:d2:d3:d4:d5";
 export const TRANSPORTS: readonly TransportName[] = ["tcp", "udp"];
