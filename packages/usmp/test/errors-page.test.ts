@@ -20,6 +20,8 @@ const ERROR_CODES: Record<UsageErrorCode | UsmpErrorCode | AddressError["code"],
   "session-closed": true,
   "delivery-unknown": true,
   "cannot-listen": true,
+  "outbox-full": true,
+  "link-closed": true,
 };
 const REASON_CODES: Record<(CloseReason | Refusal["reason"])["code"], true> = {
   "closed-locally": true,

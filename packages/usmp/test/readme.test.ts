@@ -55,7 +55,7 @@ async function runServer(): Promise<{ server: Server; logged: unknown[][] }> {
 }
 
 /** connect(), but to where the server of this test listens. */
-function atHome(server: Server): typeof connect {
+function atHome(server: Server): (options: library.ConnectOptions) => Promise<library.Session> {
   return (options) => connect({ ...options, host: LOOPBACK, port: (server.addresses[0] as { port: number }).port });
 }
 

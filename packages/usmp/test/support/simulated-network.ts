@@ -3,7 +3,9 @@ import {
   DatagramEndpoint,
   type DatagramServer,
   FrameSlab,
+  Gate,
   type Instant,
+  parseLimits,
   parseTiming,
   type ServerConfig,
   StreamServer,
@@ -78,6 +80,7 @@ export class SimulatedNetwork implements Dialer {
       admit: (session) => this.#admit(session),
       refuse: (refusal) => this.refusals.push(refusal),
       onMoment: () => {},
+      onMoved: () => {},
     };
   }
 
@@ -165,20 +168,19 @@ export class SimulatedNetwork implements Dialer {
   #acceptStream(far: StreamTransport): void {
     const connection = new StreamServer(this.#config, { slab: this.#slab }, this.clock.now());
     const driver = new StreamDriver(connection, far, this.clock);
-    driver.owner = new ServerAttempt(
-      this.#reception,
-      new StreamLink(driver, far.peer),
-      (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
-      (session) => {
+    driver.owner = new ServerAttempt(this.#reception, new StreamLink(driver, far.peer), {
+      provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
+      handTo: (session) => {
         driver.owner = session;
       },
-    );
+      onFailed: () => {},
+    });
     driver.start();
   }
 
   /** A path's own endpoint: what the others do is nothing to it. */
   #acceptDatagrams(transport: DatagramTransport): void {
-    const config = { ...this.#config, maxSessions: 10, maxHandshakes: 10 };
+    const config = { ...this.#config, gate: new Gate(parseLimits({ handshakes: 10 }), this.clock.now()) };
     const endpoint = new DatagramEndpoint(config, this.clock.now());
     const drivers = new Map<DatagramServer, Driver<DatagramServer>>();
     const transmit = (): void => {
@@ -188,14 +190,13 @@ export class SimulatedNetwork implements Dialer {
     };
     const adopt = (connection: DatagramServer): Driver<DatagramServer> => {
       const driver = new DatagramDriver(connection, transport, this.clock, () => drivers.delete(connection));
-      driver.owner = new ServerAttempt(
-        this.#reception,
-        new DatagramLink(driver),
-        (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
-        (session) => {
+      driver.owner = new ServerAttempt(this.#reception, new DatagramLink(driver), {
+        provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
+        handTo: (session) => {
           driver.owner = session;
         },
-      );
+        onFailed: () => {},
+      });
       drivers.set(connection, driver as unknown as Driver<DatagramServer>);
       return driver as unknown as Driver<DatagramServer>;
     };
