@@ -8,20 +8,22 @@ import { cookieHello, RawUdp } from "../support/raw-udp.ts";
 import { ServerProcess } from "../support/server-process.ts";
 
 const SESSIONS = 60;
+const IDLE_MS = 5_000;
 /** `npm run long -- suspend` stops it for ten minutes (threats page, case 39). */
-const STOPPED_MS = Number(process.env["USMP_SUSPEND_MS"] ?? 7_000);
+const STOPPED_MS = Number(process.env["USMP_SUSPEND_MS"] ?? 9_000);
 
 test(
   `a server that is stopped for ${STOPPED_MS / 1_000} s, longer than its peers may be silent, ends none of its sessions when it goes on, and floods none with PINGs`,
   async () => {
-    const server = await ServerProcess.start({ keepaliveMs: 1_000, idleTimeoutMs: 3_000 });
+    const server = await ServerProcess.start({ keepaliveMs: 1_000, idleTimeoutMs: IDLE_MS });
     const sessions: Session[] = [];
     for (let i = 0; i < SESSIONS; i++) {
       const transport = TRANSPORTS[i % TRANSPORTS.length] as "tcp" | "udp";
       const deviceId = Uint8Array.from([2, 0, 0, 0, 0, i]);
       const { host, port } = server.address(transport);
-      // The peers wait: what they make of the server's silence is their own setting.
-      const timing = { keepaliveMs: 1_000, idleTimeoutMs: STOPPED_MS + 60_000 };
+      // The peers wait: what they make of the server's silence is their own setting. Of their PINGs a few wait in the kernel: more than
+      // eight that are read in one second would rightly end a session over TCP.
+      const timing = { keepaliveMs: STOPPED_MS / 4, idleTimeoutMs: STOPPED_MS + 60_000 };
       sessions.push(await connect({ host, port, transport, deviceId, psk: TEST_PSK, ...timing }));
     }
     onTestFinished(() => {
@@ -35,14 +37,14 @@ test(
     await passes(STOPPED_MS);
     server.resume();
     // As long as the silence that ends a session, and a bit: a false timeout would show, and so would a true one.
-    await passes(3_500);
+    await passes(IDLE_MS + 500);
 
     const { statistics } = await server.ask();
     expect(statistics.sessionsOpen).toBe(SESSIONS);
     await Promise.all(sessions.map(echo));
     const gained = framesReceived(sessions).map((frames, i) => frames - (before[i] as number));
-    // In 3.5 s: its PINGs each second, PONGs to those of the client (eight a second at most, on UDP the copies that waited), an echo.
-    expect(Math.max(...gained)).toBeLessThanOrEqual(40);
+    // In 5.5 s: its PINGs each second, PONGs to those of the client (eight a second at most, on UDP the copies that waited), an echo.
+    expect(Math.max(...gained)).toBeLessThanOrEqual(60);
   },
   STOPPED_MS + 60_000,
 );
