@@ -146,9 +146,8 @@ function unreachable(cause: unknown): ConnectError {
 }
 
 function unanswered(peer: Peer, timeoutMs: number): ConnectError {
-  const where = `${peer.transport} ${formatAddress(peer)}`;
-  const advice = "check the address, this host's network, and that no firewall is in the way";
-  return new ConnectError("unreachable", `${where}: no answer in ${Math.round(timeoutMs / 1000)} s; ${advice}`);
+  const advice = "check host and port, this host's network, and that no firewall is in the way";
+  return new ConnectError("unreachable", `${formatAddress(peer)}: no answer within ${timeoutMs / 1000} s; ${advice}`);
 }
 
 /** Owns a connection until it is established or has failed. */

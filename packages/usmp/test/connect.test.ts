@@ -18,7 +18,7 @@ describe.each(TRANSPORTS)("connect() over %s", (transport) => {
     clock.advance(2_500);
     await expect(connecting).rejects.toMatchObject({
       code: "unreachable",
-      message: `localhost:${port}: no answer within 2.5 s; check host and port`,
+      message: `localhost:${port}: no answer within 2.5 s; check host and port, this host's network, and that no firewall is in the way`,
     });
     expect(clock.pendingAlarms).toBe(0);
   });

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { UsageErrorCode, Violation } from "@usmp/protocol";
-import type { AddressError, CloseReason, Refusal, UsmpErrorCode } from "usmp";
+import type { AddressError, CloseReason, LinkEnd, Refusal, UsmpErrorCode } from "usmp";
 import { describe, expect, test } from "vitest";
 
 /** Each list is whole and holds nothing else: the type says so, and a code that is added does not compile without its line here. */
@@ -70,8 +70,20 @@ const VIOLATIONS: Record<Violation, true> = {
   "control-flood": true,
 };
 
+/** The ways in which a link ends stand between the errors and the reasons. */
+const LINK_ENDS: Record<LinkEnd["code"], true> = {
+  "closed-locally": true,
+  aborted: true,
+  "gave-up": true,
+  failed: true,
+};
+
 /** The reasons stand under a heading of their own, below the errors. */
-const [errors, reasons] = readPage().map(readSections) as [Map<string, string>, Map<string, string>];
+const [errors, ends, reasons] = readPage().map(readSections) as [
+  Map<string, string>,
+  Map<string, string>,
+  Map<string, string>,
+];
 
 describe("docs/errors.md", () => {
   test("has a heading for every code of an error, and for nothing else", () => {
@@ -82,8 +94,16 @@ describe("docs/errors.md", () => {
     expect([...reasons.keys()].sort()).toEqual(Object.keys(REASON_CODES).sort());
   });
 
+  test("has a heading for every end of a link that is no close reason as well", () => {
+    expect([...ends.keys()].sort()).toEqual(
+      Object.keys(LINK_ENDS)
+        .filter((code) => !(code in REASON_CODES))
+        .sort(),
+    );
+  });
+
   test("says under each what happened and what to do: two sentences at least", () => {
-    for (const [code, text] of [...errors, ...reasons]) expect(text, code).toMatch(/[.:;] [\s\S]+\.$/);
+    for (const [code, text] of [...errors, ...ends, ...reasons]) expect(text, code).toMatch(/[.:;] [\s\S]+\.$/);
   });
 
   test("names every cause of a failed authentication, and every violation, and no other", () => {
@@ -96,7 +116,7 @@ describe("docs/errors.md", () => {
 
 function readPage(): string[] {
   const page = readFileSync(new URL("../../../docs/errors.md", import.meta.url), "utf8");
-  return page.split("\n## Close reasons\n");
+  return page.split(/\n## Ends of a link\n|\n## Close reasons\n/);
 }
 
 function readSections(part: string): Map<string, string> {

@@ -7,7 +7,7 @@ import { LOOPBACK, TEST_PSK } from "./support/loopback.ts";
 
 /** The ids and ports of the read-me's examples. */
 const DEVICE = "7a:d3:e6:a9:9b:17";
-const [deviceExample, serverExample] = examples() as [string, string];
+const [deviceExample, linkExample, serverExample] = examples() as [string, string, string];
 
 test("the read-me's device and its server talk to each other as they stand there", async () => {
   const { server, logged } = await runServer();
@@ -25,6 +25,21 @@ test("the read-me's device and its server talk to each other as they stand there
   const [session] = server.sessions;
   await session?.close();
   await expect.poll(() => logged).toEqual([[DEVICE, "left:", { code: "closed-locally" }]]);
+});
+
+test("the read-me's link sends a message and hears the answer", async () => {
+  const { server } = await runServer();
+  const links: library.Link[] = [];
+  const linkAtHome = async (options: library.LinkOptions): Promise<library.Link> => {
+    const link = await connect({ ...options, host: LOOPBACK, port: portOf(server) });
+    links.push(link);
+    return link;
+  };
+  const heard = await new Promise<string>((resolve) => {
+    void run(linkExample, { connect: linkAtHome, psk: TEST_PSK, console: { log: resolve } });
+  });
+  expect(heard).toBe("21.5 °C");
+  await links[0]?.close();
 });
 
 test("the read-me's server outlives a device that leaves without waiting for the answer", async () => {
@@ -56,7 +71,11 @@ async function runServer(): Promise<{ server: Server; logged: unknown[][] }> {
 
 /** connect(), but to where the server of this test listens. */
 function atHome(server: Server): (options: library.ConnectOptions) => Promise<library.Session> {
-  return (options) => connect({ ...options, host: LOOPBACK, port: (server.addresses[0] as { port: number }).port });
+  return (options) => connect({ ...options, host: LOOPBACK, port: portOf(server) });
+}
+
+function portOf(server: Server): number {
+  return (server.addresses[0] as { port: number }).port;
 }
 
 /** Runs an example with what it imports, and what it leaves to its reader, given by name. */

@@ -34,9 +34,10 @@ describe.each(TRANSPORTS)("messages over %s", (transport) => {
     await elapse(90_000);
     const fates = lost.map(({ state }) => state);
     expect(before.every(({ state }) => state === "delivered")).toBe(true);
-    // TCP takes what it is given; over UDP a message leaves when the one before it was acknowledged.
+    // TCP takes what it is given; over UDP as many are on their way as the congestion window allows.
     const unknown = fates.filter((fate) => fate === "unknown").length;
-    expect(unknown).toBe(transport === "tcp" ? 60 : 1);
+    expect(unknown).toBeGreaterThanOrEqual(transport === "tcp" ? 60 : 1);
+    expect(unknown).toBeLessThanOrEqual(transport === "tcp" ? 60 : 32);
     expect(fates).toEqual([...Array(unknown).fill("unknown"), ...Array(60 - unknown).fill("delivered")]);
     expect(received).toEqual([...numbers(20), ...numbers(60 - unknown, 20 + unknown)]);
     expect(await lost[0]?.outcome).toMatchObject({
