@@ -214,7 +214,9 @@ export abstract class DatagramConnection extends Connection {
     super.advance(now);
     if (lanes.spent && this.state === "established") this.#beginClose(now);
     const closing = this.state === "closing";
-    lanes.pump({ begin: this.confirmed && !epochs.frozen && (closing || !this.rekeyDue(now)), closing }, now);
+    // A wanted REKEY holds messages back, but no PING: without one a peer that moved could stay unheard for as long as a message waits.
+    const bulk = closing || !this.rekeyDue(now);
+    lanes.pump({ begin: this.confirmed && !epochs.frozen, bulk, closing }, now);
   }
 
   protected override transportTimeout(): Instant | undefined {

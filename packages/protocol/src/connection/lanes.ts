@@ -34,6 +34,8 @@ interface Outstanding {
 export interface Pumping {
   /** False while keys change hands or the handshake's end is unacknowledged. */
   readonly begin: boolean;
+  /** False while only PING and PONG may begin. */
+  readonly bulk: boolean;
   /** BYE follows the last message. */
   readonly closing: boolean;
 }
@@ -104,7 +106,7 @@ export class Lanes {
   }
 
   /** Sends what may go now. */
-  pump({ begin, closing }: Pumping, now: Instant): void {
+  pump({ begin, bulk, closing }: Pumping, now: Instant): void {
     if (this.messages.midFragments) {
       if (this.#message === undefined) this.#sendFragment(now);
       return;
@@ -114,7 +116,7 @@ export class Lanes {
       const type = this.#controlQueue.shift();
       if (type !== undefined) this.#control = this.#seal(type, NOTHING, now);
     }
-    if (this.#message !== undefined || !this.#mayPass(this.#control)) return;
+    if (!bulk || this.#message !== undefined || !this.#mayPass(this.#control)) return;
     // The field's receivers drop a half-assembled message when a control frame arrives, however old its number is.
     if (this.messages.nextIsFragmented && this.#control !== undefined) return;
     if (!this.messages.isEmpty && !this.spent) this.#sendFragment(now);

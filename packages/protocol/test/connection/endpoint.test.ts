@@ -198,8 +198,8 @@ describe("a HELLO that brings its cookie back", () => {
   it("that was captured and comes again 10,000 times never disturbs the live session of its address", () => {
     const endpoint = newEndpoint();
     const peer = new RawClient();
-    const hello = peer.hello(cookieFor(endpoint, peer, CLIENT_ADDRESS, START));
     const { machine, raw } = establishedDatagramServer({ endpoint, peer });
+    const hello = peer.hello(cookieFor(endpoint, peer, CLIENT_ADDRESS, START));
     for (let i = 0; i < 10_000; i++) {
       endpoint.handleDatagram(hello, CLIENT_ADDRESS, after(i));
       datagramsFrom(machine);
