@@ -138,7 +138,7 @@ export class SdkSimulation {
     if (this.#rekeys) at(() => this.#sdk?.connected && this.#sdk.rekey(this.#now));
     if (this.#pauses) {
       at(() => {
-        this.#sdk?.pauseReading();
+        this.#sdk?.pauseReading(this.#now);
         this.#schedule(random.pick([200, 3_000]), () => this.#sdk?.resumeReading(this.#now));
       });
     }

@@ -146,7 +146,7 @@ function record(random: SeededRandom, role: "client" | "server"): Recording {
       else if (name === "pause" || name === "resume") {
         reading = name === "resume";
         if (reading) session.resumeReading(now);
-        else session.pauseReading();
+        else session.pauseReading(now);
       } else session[name](now);
     }
     drain();
