@@ -10,11 +10,11 @@ import {
   type SeededRandom,
   toyCrypto,
 } from "@usmp/testkit";
-import { MAX_FRAGMENT_LENGTH, MAX_MESSAGE_LENGTH } from "../../src/constants.ts";
 import type { DatagramConnection } from "../../src/connection/datagram.ts";
 import { DatagramClient } from "../../src/connection/datagram-client.ts";
 import { DatagramEndpoint } from "../../src/connection/endpoint.ts";
 import type { Address, ConnectionEvent } from "../../src/connection/events.ts";
+import { MAX_FRAGMENT_LENGTH, MAX_MESSAGE_LENGTH } from "../../src/constants.ts";
 import type { CryptoProvider, Side } from "../../src/crypto/provider.ts";
 import { addMs, earliest, type Instant } from "../../src/time.ts";
 import { clientConfig, DEVICE_ID, START, serverConfig, testPsk } from "../support/fixtures.ts";

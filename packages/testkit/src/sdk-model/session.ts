@@ -257,6 +257,6 @@ class ControlCount {
   }
 }
 
-export function isSdkError(error: unknown, ...names: readonly SdkError["name"][]): boolean {
+function isSdkError(error: unknown, ...names: readonly SdkError["name"][]): boolean {
   return error instanceof SdkError && names.includes(error.name);
 }
