@@ -25,7 +25,7 @@ import {
   type SdkPeer,
   SdkUdpClient,
   SdkUdpServer,
-  SeededRandom,
+  type SeededRandom,
   scriptedCrypto,
   seeds,
   withSeed,
