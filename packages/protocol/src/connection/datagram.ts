@@ -292,7 +292,7 @@ export abstract class DatagramConnection extends Connection {
     if (rekeyed === "ours") session.lanes.endRekey();
     if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer");
     if (epochs.isNewest(opened.epoch, frame.seq)) this.onNewest(from);
-    if (frame.type === FrameType.REKEY) this.#onRekey(frame, opened, session, from, now);
+    if (frame.type === FrameType.REKEY) this.#onRekey(frame, opened, session, from);
     else {
       const utacks = epochs.utacks(opened, frame.type, frame.seq);
       for (const utack of utacks) this.#transmit(utack, from);
@@ -356,18 +356,23 @@ export abstract class DatagramConnection extends Connection {
     for (const utack of this.#established.epochs.utacks(opened, frame.type, frame.seq)) this.#transmit(utack, from);
   }
 
-  #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address, now: Instant): void {
+  #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address): void {
     const followed = epochs.follow(opened.epoch, opened.plaintext);
     const owed = { opened, seq: frame.seq, to: from };
-    if (followed !== "follow") return this.#payOwed(owed, epochs, now);
+    // One that we do not follow changes nothing of what another REKEY waits for.
+    if (followed !== "follow") return this.#acknowledgeRekey(owed, epochs);
     lanes.endRekey();
     this.#owed = owed;
+  }
+
+  #acknowledgeRekey({ opened, seq, to }: OwedRekey, epochs: DatagramEpochs): void {
+    for (const utack of epochs.utacks(opened, FrameType.REKEY, seq)) this.#transmit(utack, to);
   }
 
   /** Acknowledges the peer's REKEY, now that nothing of ours is on its way under the old keys (R4). */
   #payOwed(owed: OwedRekey, epochs: DatagramEpochs, now: Instant): void {
     this.#owed = undefined;
-    for (const utack of epochs.utacks(owed.opened, FrameType.REKEY, owed.seq)) this.#transmit(utack, owed.to);
+    this.#acknowledgeRekey(owed, epochs);
     epochs.startHold(now, this.#quietMs);
   }
 

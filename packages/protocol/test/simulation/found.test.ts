@@ -22,6 +22,12 @@ const FOUND = [
     network: drawHostileNetwork,
     what: "a wanted REKEY held the keepalive back, so that a client which had moved was heard by nobody",
   },
+  // record/datagram-epochs.test.ts, "a late REKEY of the epoch before …"
+  {
+    seed: 200_029_163,
+    network: drawHostileNetwork,
+    what: "a late, lost REKEY released the withheld UTACK of another, and a message was left under a forgotten epoch for ever",
+  },
   // connection/datagram-server.test.ts, "that nobody acknowledged ends for that reason …"
   {
     seed: 100_005_280,
