@@ -1,35 +1,68 @@
 /**
- * `npm run fuzz [-- --seconds N]`, `npm run long [-- --schedules N]` and `npm run long:server [-- --cycles N]`: the fuzz tests for as
- * long as wanted, the simulation over as many schedules as wanted, and a server through as many sessions as wanted, ten minutes of
- * thousands of idle ones, and ten minutes of being stopped. All take `--seed N`; without it each run has a fresh one, which is printed.
+ * What takes longer than `npm test` may: `npm run long` lists its targets, `npm run long -- NAME [--option value]` runs one.
+ * `npm run fuzz` is the target "fuzz". All take `--seed N`; without it each run has a fresh one, which is printed.
  */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
-import { ensurePackages } from "./dependencies.mjs";
+import { ensurePackages, ensurePythonSdk } from "./dependencies.mjs";
+import { runLoad } from "./long/load.mjs";
 import { runTool } from "./run.mjs";
 
+const MAX_SEED = 2 ** 32 - 1;
+
 /**
- * @typedef {object} Kind
- * @property {string} project of vitest.config.ts
- * @property {string} option
- * @property {string} variable that the tests read it from
- * @property {string} amount
- * @property {string[]} [files] of the project; default: all
- * @property {Record<string, string>} [env]
+ * @typedef {object} Target
+ * @property {string} what
+ * @property {Record<string, string>} options with their usual values, all whole numbers
+ * @property {(values: any) => Promise<boolean>} run gets the options and the seed as numbers
  */
 
-/** @type {Record<"fuzz" | "server" | "simulation", Kind>} */
-const KINDS = {
-  fuzz: { project: "fuzz", option: "seconds", variable: "USMP_FUZZ_SECONDS", amount: "3600" },
-  server: {
-    project: "e2e",
-    option: "cycles",
-    variable: "USMP_CYCLES",
-    amount: "1000000",
-    files: ["endurance", "suspended"],
-    env: { USMP_SUSPEND_MS: "600000" },
+/** @type {Record<string, Target>} */
+const TARGETS = {
+  simulation: {
+    what: "every simulation of the core, for so many schedules each",
+    options: { schedules: "1000000" },
+    run: ({ schedules, seed }) => vitest("simulation", [], { USMP_SCHEDULES: schedules, USMP_SEED: seed }),
   },
-  simulation: { project: "simulation", option: "schedules", variable: "USMP_SCHEDULES", amount: "1000000" },
+  fuzz: {
+    what: "every fuzz test, for so many seconds each",
+    options: { seconds: "3600" },
+    run: ({ seconds, seed }) => vitest("fuzz", [], { USMP_FUZZ_SECONDS: seconds, USMP_SEED: seed }),
+  },
+  server: {
+    what: "a server through so many sessions, ten minutes of thousands of idle ones, and ten minutes of being stopped",
+    options: { cycles: "1000000" },
+    run: ({ cycles, seed }) =>
+      vitest("e2e", ["endurance", "suspended"], { USMP_CYCLES: cycles, USMP_SUSPEND_MS: 600_000, USMP_SEED: seed }),
+  },
+  crowd: {
+    what: "clients of the Python SDK connect to our server at 10, 20 and 30 % loss each way",
+    options: { clients: "200" },
+    run: async ({ clients, seed }) => {
+      const reason = await ensurePythonSdk();
+      if (reason !== undefined) throw new Error(`the Python SDK cannot be used: ${reason}; run: npm run test:setup`);
+      const file = "packages/usmp/test/interop/lossy-crowd.test.ts";
+      return vitest("interop", [file], { USMP_CROWD_CLIENTS: clients, USMP_SEED: seed });
+    },
+  },
+  sessions: {
+    what: "idle sessions with their keepalives, server and clients in processes of their own",
+    options: { sessions: "10000", seconds: "600", udp: "1" },
+    run: ({ sessions, seconds, udp, seed }) =>
+      load({ sessions, seconds, transport: udp === 1 ? "udp" : "tcp", loss: 0, pauseMs: 0, seed }),
+  },
+  traffic: {
+    what: "traffic over a lossy line, for hours: messages of all sizes and their echoes, in order",
+    options: { sessions: "5", seconds: "7200", loss: "10" },
+    run: ({ sessions, seconds, loss, seed }) =>
+      load({ sessions, seconds, transport: "udp", loss: loss / 100, pauseMs: 20, seed }),
+  },
+  lossy: {
+    what: "many sessions over a line that loses 20 % each way",
+    options: { sessions: "200", seconds: "120", loss: "20" },
+    run: ({ sessions, seconds, loss, seed }) =>
+      load({ sessions, seconds, transport: "udp", loss: loss / 100, pauseMs: 1_000, seed }),
+  },
 };
 
 try {
@@ -41,31 +74,59 @@ try {
 
 /** @param {readonly string[]} args */
 async function main([name, ...rest]) {
-  const kind = KINDS[name === "fuzz" || name === "server" ? name : "simulation"];
-  const { values } = parseArgs({
-    args: rest,
-    options: {
-      [kind.option]: { type: "string", default: kind.amount },
-      seed: { type: "string", default: String(randomInt(2 ** 32)) },
-    },
-  });
-  const amount = wholeNumber(kind.option, values[kind.option], 1, Number.MAX_SAFE_INTEGER);
-  const seed = wholeNumber("seed", values.seed, 0, 2 ** 32 - 1);
+  if (name === undefined) return list();
+  const target = TARGETS[name];
+  if (target === undefined) throw new Error(`no target "${name}": give one of ${Object.keys(TARGETS).join(", ")}`);
+  const usual = { ...target.options, seed: String(randomInt(MAX_SEED + 1)) };
+  const options = Object.entries(usual).map(([option, value]) => [option, { type: "string", default: value }]);
+  const { values } = parseArgs({ args: rest, options: Object.fromEntries(options) });
+  const numbers = Object.fromEntries(Object.entries(values).map(([option, text]) => [option, whole(option, text)]));
   await ensurePackages();
-  console.log(`${kind.project}: ${amount} ${kind.option}, seed ${seed} (repeat with --seed ${seed})`);
-  const env = { [kind.variable]: amount, USMP_SEED: seed, ...kind.env };
-  const { code } = await runTool("vitest", ["run", "--project", kind.project, ...(kind.files ?? [])], { env });
-  return code;
+  const repeat = Object.entries(numbers).map(([option, value]) => `--${option} ${value}`);
+  console.log(`${name}: ${target.what}\nRepeat with: npm run long -- ${name} ${repeat.join(" ")}`);
+  return (await target.run(numbers)) ? 0 : 1;
+}
+
+function list() {
+  console.log("npm run long -- NAME [--option value]\n");
+  for (const [name, { what, options }] of Object.entries(TARGETS)) {
+    const settings = Object.entries(options).map(([option, value]) => `--${option} ${value}`);
+    console.log(`  ${name.padEnd(11)} ${what} (${settings.join(" ")})`);
+  }
+  return 0;
+}
+
+/**
+ * @param {string} project
+ * @param {readonly string[]} files
+ * @param {Record<string, number | undefined>} settings
+ */
+async function vitest(project, files, settings) {
+  const env = Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, String(value)]));
+  return (await runTool("vitest", ["run", "--project", project, ...files], { env })).ok;
+}
+
+/**
+ * On what is built, as users run it.
+ * @param {import("./long/load.mjs").Load} settings
+ */
+async function load(settings) {
+  const built = await runTool("tsc", ["-b"]);
+  return built.ok && runLoad(settings);
 }
 
 /**
  * @param {string} option
  * @param {unknown} text
- * @param {number} least
- * @param {number} most
  */
-function wholeNumber(option, text, least, most) {
+function whole(option, text) {
   const value = Number(text);
-  if (typeof text === "string" && /^\d+$/.test(text) && value >= least && value <= most) return text;
-  throw new Error(`--${option} is "${text}": give a whole number from ${least} to ${most}`);
+  if (
+    typeof text === "string" &&
+    /^\d+$/.test(text) &&
+    value <= (option === "seed" ? MAX_SEED : Number.MAX_SAFE_INTEGER)
+  ) {
+    return value;
+  }
+  throw new Error(`--${option} is "${text}": give a whole number${option === "seed" ? ` from 0 to ${MAX_SEED}` : ""}`);
 }

@@ -21,6 +21,13 @@ export {
   PythonServer,
 } from "./python-peer.ts";
 export { PythonError } from "./python-process.ts";
+export {
+  type ReplayCall,
+  type Replayed,
+  type ReplayScript,
+  type ReplayStep,
+  replayThroughSdk,
+} from "./python-replay.ts";
 export { PYTHON_SDK_VERSION, type PythonSdk, pythonSdk } from "./python-sdk.ts";
 export type { PythonClose, PythonSession, PythonSessionState } from "./python-session.ts";
 export { type CryptoScript, type ScriptedCrypto, scriptedCrypto } from "./scripted-crypto.ts";

@@ -210,7 +210,8 @@ export class DatagramServer extends DatagramConnection {
   /** A handshake that ran out after a wrong proof failed for that reason. */
   protected override finish(reason: CloseReason): void {
     if (this.isClosed()) return;
-    const refused = reason.code === "handshake-timeout" && this.#refusal !== undefined;
+    const unproven = reason.code === "handshake-timeout" && this.#sessionOk === undefined;
+    const refused = unproven && this.#refusal !== undefined;
     super.finish(refused ? { code: "authentication-failed", cause: this.#refusal as AuthenticationFailure } : reason);
     this.#host.onClosed(this, this.#route, this.#farewell);
   }

@@ -155,10 +155,9 @@ export abstract class DatagramConnection extends DatagramChannel {
     super.advance(now);
     if (lanes.spent && this.state === "established") this.#beginClose(now);
     const closing = this.state === "closing";
-    const bulk = this.pathProven;
-    // A wanted REKEY waits for empty lanes; they cannot become so before the path is proven.
-    const begin = this.confirmed && !epochs.frozen && (closing || !bulk || !this.rekeyDue(now));
-    lanes.pump({ begin, bulk, closing }, now);
+    // A wanted REKEY holds messages back, but no PING: without one a peer that moved could stay unheard for as long as a message waits.
+    const bulk = this.pathProven && (closing || !this.rekeyDue(now));
+    lanes.pump({ begin: this.confirmed && !epochs.frozen, bulk, closing }, now);
   }
 
   protected override transportTimeout(): Instant | undefined {
@@ -266,7 +265,7 @@ export abstract class DatagramConnection extends DatagramChannel {
     if (rekeyed === "ours") lanes.endRekey();
     if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer", now);
     this.#follow(frame, opened, session, from, false, now);
-    if (frame.type === FrameType.REKEY) return this.#onRekey(frame, opened, session, from, now);
+    if (frame.type === FrameType.REKEY) return this.#onRekey(frame, opened, session, from);
     const utacks = epochs.utacks(opened, frame.type, frame.seq);
     for (const utack of utacks) this.transmit(utack, from);
     this.#take(frame, opened, utacks, now);
@@ -306,10 +305,11 @@ export abstract class DatagramConnection extends DatagramChannel {
     for (const utack of this.#established.epochs.utacks(opened, frame.type, frame.seq)) this.transmit(utack, from);
   }
 
-  #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address, now: Instant): void {
+  #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address): void {
     const followed = epochs.follow(opened.epoch, opened.plaintext);
     const owed = { opened, seq: frame.seq, to: from };
-    if (followed !== "follow") return this.#payOwed(owed, epochs, now);
+    // One that we do not follow changes nothing of what another REKEY waits for.
+    if (followed !== "follow") return this.#acknowledgeRekey(owed, epochs);
     lanes.endRekey();
     this.#owed = owed;
   }
@@ -317,8 +317,12 @@ export abstract class DatagramConnection extends DatagramChannel {
   /** Acknowledges the peer's REKEY, now that nothing of ours is on its way under the old keys (R4). */
   #payOwed(owed: OwedRekey, epochs: DatagramEpochs, now: Instant): void {
     this.#owed = undefined;
-    for (const utack of epochs.utacks(owed.opened, FrameType.REKEY, owed.seq)) this.transmit(utack, owed.to);
+    this.#acknowledgeRekey(owed, epochs);
     epochs.startHold(now, this.#quietMs);
+  }
+
+  #acknowledgeRekey({ opened, seq, to }: OwedRekey, epochs: DatagramEpochs): void {
+    for (const utack of epochs.utacks(opened, FrameType.REKEY, seq)) this.transmit(utack, to);
   }
 
   /** True when a PING that says something about order would be alone on its way. */

@@ -41,7 +41,7 @@ interface Outstanding extends InFlight {
 export interface Pumping {
   /** False while keys change hands or the handshake's end is unacknowledged. */
   readonly begin: boolean;
-  /** False while a PING has to show first that the peer is where we think. */
+  /** False while only PING and PONG may begin: a REKEY waits for empty lanes, or a PING has to show first that the peer is where we think. */
   readonly bulk: boolean;
   /** BYE follows the last message. */
   readonly closing: boolean;

@@ -105,6 +105,18 @@ describe.each(ROLES)("a datagram %s that initiates a REKEY", (role) => {
     expect(typeOf(onlySent(subject))).toBe("REKEY");
   });
 
+  it("does not hold the keepalive back while it waits: a peer that moved is followed for fresh frames alone", () => {
+    const subject = establishedDatagram(role);
+    const { machine } = subject;
+    machine.send(ascii("unheard"), START);
+    machine.rekey(START);
+    datagramsFrom(machine);
+    for (let next = machine.pollTimeout(); next !== undefined && next <= after(30_000); next = machine.pollTimeout()) {
+      machine.handleTimeout(next);
+    }
+    expect(sent(machine).frames.map(typeOf)).toContain("PING");
+  });
+
   it("paces its own to one a second, and waits for the peer to follow the last, which a PING brings about", () => {
     const subject = establishedDatagram(role);
     const { machine, raw, give } = subject;

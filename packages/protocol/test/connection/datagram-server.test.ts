@@ -171,6 +171,14 @@ describe("a datagram server's handshake", () => {
     expect(endpoint.sessionCount).toBe(0);
   });
 
+  it("that nobody acknowledged ends for that reason, though a stranger's wrong proof came first (simulation, seed 100005280)", () => {
+    const { machine, give, helloAck } = challenged();
+    give(wrongProof());
+    give(helloAck);
+    for (let ms = 500; ms <= 10_000; ms += 500) machine.handleTimeout(after(ms));
+    expect(closeReason(machine)).toEqual({ code: "handshake-timeout", awaiting: "SESSION_OK" });
+  });
+
   it("is done once: keys that come later change nothing", () => {
     const { machine } = establishedDatagramServer();
     machine.provideKeys([otherTestPsk()], START);

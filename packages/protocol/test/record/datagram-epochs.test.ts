@@ -125,6 +125,24 @@ describe("REKEYs of both sides at once over datagrams (R6)", () => {
   });
 });
 
+describe("the withheld UTACK of a REKEY (R4)", () => {
+  it("stays withheld when a late REKEY of the epoch before comes: it is acknowledged alone (simulation, seed 200029163)", () => {
+    const subject = establishedDatagram("client");
+    const { machine, raw, give } = subject;
+    const late = raw.seal("REKEY", 0, SALT, 0);
+    give(raw.utack(machineRekeys(subject), 0), START);
+    machine.send(ascii("on its way"), START);
+    const message = onlySent(subject);
+    const next = raw.seal("REKEY", 1, randomBytes(32), 1);
+    give(next, START);
+    give(late, START);
+    give(next, START);
+    expect(sent(machine).utacks).toEqual([raw.expectedUtack("REKEY", 0, 0)]);
+    give(raw.utack(message, 1), START);
+    expect(sent(machine).utacks).toEqual([raw.expectedUtack("REKEY", 1, 1)]);
+  });
+});
+
 describe("a peer that sends REKEYs without end", () => {
   it("while ours is unanswered makes the client keep one epoch more, not one for each", () => {
     const ledger = wipeLedger(nodeCrypto);

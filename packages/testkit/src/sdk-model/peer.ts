@@ -72,9 +72,12 @@ export abstract class SdkPeer {
   }
 
   /** The application reads no more: a recv() that waits is cancelled (F8), and nobody answers PINGs. */
-  pauseReading(): void {
+  pauseReading(now: Instant): void {
+    this.now = now;
     this.#stopReading?.();
     this.#stopReading = undefined;
+    // A PONG that it was sending is given up, and whoever waits for the lock goes on.
+    this.advance(now);
   }
 
   resumeReading(now: Instant): void {

@@ -19,6 +19,8 @@ const { HEADER_LENGTH, LAST_SEQ, MAX_FRAGMENT_LENGTH, MAX_FRAGMENTS, MAX_MESSAGE
   constants;
 const WINDOW = 64;
 const MAX_CONTROL_FRAMES = 8;
+/** What recv() survives over UDP: FrameError with its subclasses, and SequenceError. */
+const VIOLATIONS = ["CRCError", "FrameError", "MagicError", "PayloadError", "SequenceError", "VersionError"] as const;
 
 export interface SdkSessionInfo {
   readonly deviceId: Uint8Array;
@@ -89,7 +91,7 @@ export class SdkSession {
         const message = yield* this.#take(frame, plaintext, assembly, controls);
         if (message !== undefined) return message;
       } catch (error) {
-        if (this.stream.reliable || !isSdkError(error, "FrameError", "PayloadError", "SequenceError")) throw error;
+        if (this.stream.reliable || !isSdkError(error, ...VIOLATIONS)) throw error;
         // F7: the frame that broke the order is gone with what it broke.
         assembly = new Assembly();
       }
@@ -255,6 +257,6 @@ class ControlCount {
   }
 }
 
-export function isSdkError(error: unknown, ...names: readonly SdkError["name"][]): boolean {
+function isSdkError(error: unknown, ...names: readonly SdkError["name"][]): boolean {
   return error instanceof SdkError && names.includes(error.name);
 }

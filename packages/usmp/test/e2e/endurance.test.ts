@@ -6,7 +6,7 @@ import { TEST_PSK } from "../support/loopback.ts";
 import { RawTcp } from "../support/raw-tcp.ts";
 import { ServerProcess, UNKNOWN_DEVICE_ID } from "../support/server-process.ts";
 
-/** `npm run long:server` takes what is asked for; the normal run looks at the same things for a moment. */
+/** `npm run long -- server` takes what is asked for; the normal run looks at the same things for a moment. */
 const CYCLES = Number(process.env["USMP_CYCLES"] ?? 600);
 const LONG = process.env["USMP_CYCLES"] !== undefined;
 const HELD = LONG ? { sessions: 9_000, ms: 600_000 } : { sessions: 200, ms: 3_000 };
