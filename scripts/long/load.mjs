@@ -111,8 +111,7 @@ async function listenForAll({ transport }) {
   const server = await listen({
     [transport]: `${LOOPBACK}:0`,
     psk: TEST_PSK,
-    maxSessions: 15_000,
-    maxHandshakes: 1_000,
+    limits: { sessions: 15_000, handshakes: 1_000 },
     handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
     onSession: async (session) => {
       counts.open++;

@@ -16,6 +16,8 @@ import { DatagramEndpoint } from "../../src/connection/endpoint.ts";
 import type { Address, ConnectionEvent } from "../../src/connection/events.ts";
 import { MAX_FRAGMENT_LENGTH, MAX_MESSAGE_LENGTH } from "../../src/constants.ts";
 import type { CryptoProvider, Side } from "../../src/crypto/provider.ts";
+import { Gate } from "../../src/fairness/gate.ts";
+import { parseLimits } from "../../src/fairness/limits.ts";
 import { addMs, earliest, type Instant } from "../../src/time.ts";
 import { clientConfig, DEVICE_ID, START, serverConfig, testPsk } from "../support/fixtures.ts";
 import { type WipeLedger, wipeLedger } from "../support/wipe-ledger.ts";
@@ -281,7 +283,7 @@ export class SdkSimulation {
 }
 
 function endpointConfig(crypto: CryptoProvider) {
-  return { ...serverConfig({ crypto }), maxSessions: 4, maxHandshakes: 4 };
+  return { ...serverConfig({ crypto }), gate: new Gate(parseLimits({ handshakes: 4 }), START) };
 }
 
 function drawConditions(random: SeededRandom): DatagramConditions {

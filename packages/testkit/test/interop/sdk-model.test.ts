@@ -8,8 +8,10 @@ import {
   type DatagramServer,
   DEFAULT_TIMING,
   earliest,
+  Gate,
   type Instant,
   instant,
+  parseLimits,
   Secret,
 } from "@usmp/protocol";
 import {
@@ -100,7 +102,8 @@ function record(random: SeededRandom, role: "client" | "server"): Recording {
   const config = { crypto: nodeCrypto, timing: DEFAULT_TIMING };
   const ourClient =
     role === "server" ? new DatagramClient({ ...config, psk, deviceId: DEVICE_ID }, { peer: SERVER }, now) : undefined;
-  const endpoint = new DatagramEndpoint({ ...config, isOwnDevice: () => false, maxSessions: 4, maxHandshakes: 4 }, now);
+  const gate = new Gate(parseLimits({ handshakes: 4 }), now);
+  const endpoint = new DatagramEndpoint({ ...config, isOwnDevice: () => false, gate }, now);
   const ours = new Set<DatagramConnection>(ourClient === undefined ? [] : [ourClient]);
   let session: SdkPeer | undefined;
   let reading = true;
