@@ -5,6 +5,7 @@ import { CommandError, failureOf } from "./failure.ts";
 import { LINE_HELP, type LineCommand, readLine } from "./line-command.ts";
 import { display } from "./printable.ts";
 import type { Reporter } from "./reporter.ts";
+import { UnderWay } from "./under-way.ts";
 
 export interface LineSource {
   next(): Promise<Uint8Array | undefined>;
@@ -29,6 +30,7 @@ export class Conversation {
   readonly #beside: OutputStream;
   /** Undefined when no person is at the other end of our output. */
   readonly #terminal: { refresh(): void } | undefined;
+  readonly #underWay: UnderWay = new UnderWay();
 
   constructor(
     session: Session,
@@ -46,30 +48,25 @@ export class Conversation {
     this.#terminal = terminal;
   }
 
-  /** Until the lines or the session end, or /bye. Each line waits for the one before: on UDP for its acknowledgement. */
+  /** Until the lines or the session end, or /bye; then until what was sent is answered: on UDP by its acknowledgement. */
   async readLines(): Promise<void> {
     while (!this.byeAsked) {
       const line = await this.#lines.next();
-      if (line === undefined || !this.#session.open) return;
-      try {
-        await this.#handleLine(line);
-      } catch (error) {
-        this.failures++;
-        // The end of the session is told once, with its reason.
-        if (!this.#session.open) return;
-        await this.#reporter.error(failureOf(error));
-      }
+      if (line === undefined || !this.#session.open) break;
+      await this.#handleLine(line).catch((error: unknown) => this.#tellFailure(error));
       this.#terminal?.refresh();
     }
+    await this.#underWay.done();
   }
 
   /** Until the session ends. */
   async receiveAll(): Promise<void> {
+    const echoes = new UnderWay();
     for await (const message of this.#session) {
       if (this.#options.json) await this.#reporter.event(messageEvent(this.#session, message));
       else await this.#reporter.line(this.#terminal ? `< ${display(message)}` : display(message));
       // What cannot be sent back any more is told by the reason of the end.
-      if (this.#options.echo) await this.#session.send(message).catch(() => undefined);
+      if (this.#options.echo) await echoes.add(this.#session.send(message).catch(() => undefined));
       this.#terminal?.refresh();
     }
   }
@@ -78,16 +75,28 @@ export class Conversation {
     const meaning = readLine(line, this.#options.raw ?? false);
     switch (meaning.do) {
       case "send":
-        await this.#session.send(meaning.message);
-        if (this.#options.json) await this.#reporter.event(sentEvent(this.#session, meaning.message.length));
+        await this.#underWay.add(this.#send(meaning.message).catch((error: unknown) => this.#tellFailure(error)));
         break;
       case "refuse":
         this.failures++;
         await this.#reporter.error({ code: "unknown-command", message: meaning.problem, exitCode: 1 });
         break;
       case "run":
+        // It is about what stands before it.
+        await this.#underWay.done();
         await this.#run(meaning.command);
     }
+  }
+
+  async #send(message: Uint8Array): Promise<void> {
+    await this.#session.send(message);
+    if (this.#options.json) await this.#reporter.event(sentEvent(this.#session, message.length));
+  }
+
+  async #tellFailure(error: unknown): Promise<void> {
+    this.failures++;
+    // The end of the session is told once, with its reason.
+    if (this.#session.open) await this.#reporter.error(failureOf(error));
   }
 
   async #run(command: LineCommand): Promise<void> {

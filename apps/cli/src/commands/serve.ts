@@ -6,6 +6,7 @@ import { CommandError } from "../failure.ts";
 import { type KeyOptions, loadKey } from "../key-source.ts";
 import { addJsonOption, addKeyOptions, addListenOptions, type ListenSelection } from "../options.ts";
 import type { Reporter } from "../reporter.ts";
+import { UnderWay } from "../under-way.ts";
 import type { CommandContext } from "./context.ts";
 
 export interface ServeOptions extends ListenSelection {
@@ -113,11 +114,12 @@ function listenAddresses({ tcp, udp }: ListenSelection): Pick<ListenSelection, "
 
 /** Each line is written before the next message is taken, so a reader of ours that stalls holds the device back. */
 async function attend(session: Session, echo: boolean, reporter: Reporter): Promise<void> {
+  const echoes = new UnderWay();
   await reporter.event(sessionEvent(session));
   for await (const message of session) {
     await reporter.event(messageEvent(session, message));
     // What cannot be sent back any more is told by the reason of the end, which follows.
-    if (echo) await session.send(message).catch(() => undefined);
+    if (echo) await echoes.add(session.send(message).catch(() => undefined));
   }
   await reporter.event(closedEvent(session, await session.closed));
 }
