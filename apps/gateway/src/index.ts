@@ -1,0 +1,15 @@
+export type { AuditAction, AuditLog, AuditRow, AuditVerdict, RefusalSummary } from "./audit/audit-log.ts";
+export type { BackupOpener, BackupSeal, RestoreChange, RestorePlan } from "./backup/backup.ts";
+export type { ControlClient } from "./control/client.ts";
+export type { ControlMethod, ControlMethods } from "./control/methods.ts";
+export type { Check, CheckName, DoctorContext, Finding } from "./doctor/check.ts";
+export { GatewayError, type GatewayErrorCode } from "./errors.ts";
+export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.ts";
+export type { DeviceKeys, SealContext } from "./keys/device-keys.ts";
+export type { KeyForm, WrongForm } from "./keys/forms.ts";
+export type { DiskExposure, MasterSecret, MasterSource, SubkeyLabel } from "./master/master-secret.ts";
+export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone } from "./records.ts";
+export type { Enrolment, KeyCandidate, Registry, RegistryChange } from "./registry/registry.ts";
+export type { ClockDoubt, WallClock } from "./time/wall-clock.ts";
+export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
+export type { RefusalRecord } from "./why/refusal-record.ts";
