@@ -9,6 +9,7 @@ import { GatewayError } from "../errors.ts";
 import { DeviceKeys } from "../keys/device-keys.ts";
 import type { MasterSecret } from "../master/master-secret.ts";
 import { openMaster } from "../master/open-master.ts";
+import { removeDrafts } from "../master/secret-file.ts";
 import { type DiskExposure, diskExposure, type MasterSource, type MasterSurroundings } from "../master/sources.ts";
 import type { Actor } from "../records.ts";
 import { createWallClock, type WallClock } from "../time/wall-clock.ts";
@@ -55,6 +56,9 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
   const storage = await openStorage(options);
   let vault: Vault | undefined;
   try {
+    // The database's lock is ours: nobody else writes here.
+    if (source.kind === "file" || source.kind === "sealed-file") await removeDrafts(source.path);
+    await removeDrafts(headPath(dataDirectory));
     await migrate(storage);
     const wallClock = options.wallClock ?? createWallClock();
     const opened = await openVault(storage, options);
