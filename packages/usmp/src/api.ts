@@ -1,4 +1,4 @@
-import type { CloseReason, CryptoProvider, Secret } from "@usmp/protocol";
+import type { CloseReason, CryptoProvider, Limits, Secret } from "@usmp/protocol";
 import type { Clock } from "./clock.ts";
 
 /** A pre-shared key: 16 bytes or more. A Secret stays yours to wipe; of plain bytes the library takes a copy and wipes that. */
@@ -63,15 +63,16 @@ export interface ListenOptions extends SessionSettings {
   readonly psk: Psk | PskLookup;
   /** Called with each session as it is established; an alternative to iterating the server. */
   readonly onSession?: ((session: Session) => void) | undefined;
-  /** Called with each attempt that did not become a session, and why. */
+  /** Called with each attempt that did not become a session, and why; at most `limits.reportedRefusalsPerSecond` times a second. */
   readonly onRefused?: ((refusal: Refusal) => void) | undefined;
   /** This host's own ids, when it is also a client with one of these keys: their HELLOs are reflections and are refused. */
   readonly ownDeviceIds?: readonly (string | Uint8Array)[] | undefined;
-  /** Sessions at once, all transports together. Default 20,000. */
-  readonly maxSessions?: number | undefined;
-  /** Handshakes under way at once, per transport; the oldest gives way to a new one. Default 1,024. */
-  readonly maxHandshakes?: number | undefined;
+  /** What others may cost this server; docs/limits.md has each limit's default, and its reason. */
+  readonly limits?: ListenLimits | undefined;
 }
+
+/** Limits to change; the rest keep their defaults. */
+export type ListenLimits = { readonly [Key in keyof Limits]?: number | undefined };
 
 /** An attempt that ended before a session: for logs and for `why`. Holds no proof, no key, no transcript. */
 export interface Refusal {
@@ -150,7 +151,11 @@ export interface ServerStatistics {
   readonly sessionsEstablished: number;
   readonly sessionsOpen: number;
   readonly handshakesOpen: number;
-  /** Attempts refused, by close reason code or authentication cause. */
+  /** Pairs of device and address that are remembered as proven. */
+  readonly provenPairs: number;
+  /** Refusals that onRefused was not told of, because there were too many at once. */
+  readonly refusalsUnreported: number;
+  /** Attempts refused, by close reason code, authentication cause, or "lookup-timeout" and "lookup-failed". */
   readonly refused: Readonly<Record<string, number>>;
   /** Datagrams dropped before they reached a session, by cause. */
   readonly dropped: Readonly<Record<string, number>>;

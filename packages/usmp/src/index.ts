@@ -4,6 +4,7 @@ export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } 
 export type {
   ConnectOptions,
   ListenAddress,
+  ListenLimits,
   ListenOptions,
   Peer,
   Psk,

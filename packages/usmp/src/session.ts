@@ -22,6 +22,8 @@ export interface SessionLink {
   /** Begins an orderly end. */
   close(): void;
   abort(reason?: CloseReason): void;
+  /** Ends at once, with one BYE. */
+  dismiss(reason: CloseReason): void;
   pause(): void;
   resume(): void;
   /** Resolves, after the end, when the last bytes have left this process or could not. */
@@ -140,7 +142,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   /** The server ends this session for one of its own reasons. */
   end(reason: CloseReason): void {
-    this.#link.abort(reason);
+    this.#link.dismiss(reason);
   }
 
   /** Leaving the loop early leaves the session open. */

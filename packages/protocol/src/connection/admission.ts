@@ -5,7 +5,12 @@ import { type Accepted, ServerHandshake } from "../handshake/server.ts";
 import type { Hello } from "../wire/message.ts";
 import type { AuthenticationFailure } from "./events.ts";
 
-export type Verdict = Accepted | "waiting" | "weak-key-share" | { readonly refused: AuthenticationFailure };
+export type Verdict =
+  | Accepted
+  | "waiting"
+  | "weak-key-share"
+  | "server-full"
+  | { readonly refused: AuthenticationFailure };
 
 /**
  * A server's decision on one HELLO: it joins the client's proof with the keys that the application looks up meanwhile, whichever
@@ -21,6 +26,11 @@ export class Admission {
   constructor(crypto: CryptoProvider, hello: Hello, own: boolean) {
     this.handshake = new ServerHandshake(crypto, hello);
     this.#own = own;
+  }
+
+  /** The peer has done its part, and the look-up has not: what then runs out is the application's time. */
+  get awaitsKeys(): boolean {
+    return this.#proof !== undefined && this.#candidates === undefined;
   }
 
   get hasProof(): boolean {
@@ -41,7 +51,7 @@ export class Admission {
   }
 
   /** Decides once both the proof and the keys are there. A wrong proof is forgotten, so that another may be given. */
-  decide(newSessionId: () => Uint8Array): Verdict {
+  decide(newSessionId: () => Uint8Array | undefined): Verdict {
     if (this.#proof === undefined || this.#candidates === undefined) return "waiting";
     const outcome = this.handshake.accept(this.#proof, this.#own ? [] : this.#candidates, newSessionId);
     if (outcome !== "bad-proof") return outcome;

@@ -106,6 +106,12 @@ export abstract class Connection {
     this.advance(now);
   }
 
+  /** Ends at once for a reason of the server's, and says BYE once: whether it arrives is not waited for. Idempotent. */
+  dismiss(reason: CloseReason, now: Instant): void {
+    if (this.#state === "established") this.sendBye(now);
+    this.finish(reason);
+  }
+
   /** Ends at once and says nothing to the peer. Idempotent. */
   abort(reason: CloseReason = { code: "aborted" }): void {
     this.finish(reason);
@@ -125,6 +131,8 @@ export abstract class Connection {
   protected abstract get settled(): boolean;
   protected abstract sendControl(type: typeof FrameType.PING | typeof FrameType.PONG, now: Instant): void;
   protected abstract sendRekey(now: Instant): void;
+  /** Puts a BYE out that is not sent again. */
+  protected abstract sendBye(now: Instant): void;
   /** Forgets every key. */
   protected abstract wipe(): void;
   /** Messages whose fate closing decides. */

@@ -88,8 +88,7 @@ export abstract class StreamConnection extends Connection {
 
   /** Says BYE and ends. What was sent before is ready to be polled, BYE behind it. Idempotent. */
   close(now: Instant): void {
-    if (this.state === "established") this.#seal(FrameType.BYE, NOTHING, now);
-    this.finish({ code: "closed-locally" });
+    this.dismiss({ code: "closed-locally" }, now);
   }
 
   /** The driver stops reading because the application is behind: silence no longer counts against the peer. */
@@ -169,6 +168,10 @@ export abstract class StreamConnection extends Connection {
     this.#seal(FrameType.REKEY, salt, now);
     this.#session.initiate(salt);
     this.noteRekeyed("us");
+  }
+
+  protected override sendBye(now: Instant): void {
+    this.#seal(FrameType.BYE, NOTHING, now);
   }
 
   protected override wipe(): void {
@@ -255,7 +258,6 @@ export abstract class StreamConnection extends Connection {
   /** P5: the session ends before its sequence numbers do. */
   #endIfSpent(now: Instant): void {
     if (this.#session.nextSeq < SPENT_SEQ) return;
-    this.#seal(FrameType.BYE, NOTHING, now);
-    this.finish({ code: "sequence-exhausted" });
+    this.dismiss({ code: "sequence-exhausted" }, now);
   }
 }

@@ -54,18 +54,19 @@ export class ServerHandshake {
 
   /**
    * Checks the client's proof against the candidate keys (none for an unknown device) and, when one is good, draws a session id
-   * and derives the keys. The keys stay the caller's. Work and time do not depend on which candidate was good, nor on whether
+   * (undefined: there is no room for a session) and derives the keys. The keys stay the caller's. Work and time do not depend on which candidate was good, nor on whether
    * there were none, one or two.
    */
   accept(
     proof: Uint8Array,
     candidates: readonly Secret[],
-    newSessionId: () => Uint8Array,
-  ): Accepted | "bad-proof" | "weak-key-share" {
+    newSessionId: () => Uint8Array | undefined,
+  ): Accepted | "bad-proof" | "weak-key-share" | "server-full" {
     const keyIndex = this.#matchingKey(proof, candidates);
     const psk = candidates[keyIndex];
     if (psk === undefined) return "bad-proof";
     const sessionId = newSessionId();
+    if (sessionId === undefined) return "server-full";
     const { nonce, clientPublicKey, serverPublicKey } = this.#transcript;
     const keys = this.#crypto.deriveTrafficKeys({
       side: "server",
