@@ -1,8 +1,9 @@
-export type { CloseReason, CryptoProvider } from "@usmp/protocol";
+export type { Breach, CloseReason, CryptoProvider, ProofTrial } from "@usmp/protocol";
 export { Secret, UsageError } from "@usmp/protocol";
 export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type {
   ConnectOptions,
+  LabelledPsk,
   ListenAddress,
   ListenLimits,
   ListenOptions,

@@ -1,4 +1,11 @@
-import { type CloseReason, type Connection, type ConnectionEvent, constants, UsageError } from "@usmp/protocol";
+import {
+  type Breach,
+  type CloseReason,
+  type Connection,
+  type ConnectionEvent,
+  constants,
+  UsageError,
+} from "@usmp/protocol";
 import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
@@ -41,6 +48,7 @@ export interface SessionHost {
 export class LiveSession implements Session, ConnectionOwner {
   readonly deviceId: string;
   readonly sessionId: string;
+  readonly keyLabel: number | undefined;
   readonly #link: SessionLink;
   readonly #host: SessionHost | undefined;
   readonly #inbox: Inbox<Uint8Array> = new Inbox();
@@ -59,7 +67,9 @@ export class LiveSession implements Session, ConnectionOwner {
     established: ConnectionEvent & { readonly type: "established" },
     receiveBufferBytes: number,
     host?: SessionHost,
+    keyLabel?: number,
   ) {
+    this.keyLabel = keyLabel;
     this.#link = link;
     this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
@@ -86,6 +96,10 @@ export class LiveSession implements Session, ConnectionOwner {
 
   get open(): boolean {
     return this.#closed.value === undefined;
+  }
+
+  get breach(): Breach | undefined {
+    return this.#link.connection.breach;
   }
 
   get statistics(): SessionStatistics {
@@ -138,6 +152,11 @@ export class LiveSession implements Session, ConnectionOwner {
 
   abort(): void {
     this.#link.abort();
+  }
+
+  dismiss(cause: string): void {
+    this.end({ code: "dismissed", cause });
+    this.#inbox.discard();
   }
 
   /** The server ends this session for one of its own reasons. */

@@ -4,7 +4,7 @@ import type { Registry } from "../registry/registry.ts";
 import type { WallClock } from "../time/wall-clock.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 
-export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "maxSessions" | "maxHandshakes"> {
+export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "limits"> {
   readonly dataDirectory: string;
   /** "postgres://…"; undefined: SQLite in the data directory. */
   readonly database: string | undefined;
