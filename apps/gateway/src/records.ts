@@ -30,6 +30,7 @@ export interface Device {
   readonly name: string | undefined;
   readonly tags: readonly string[];
   readonly state: DeviceState;
+  readonly stateSince: WallMs;
   /** The newest generation; what enrol or rotate last handed out. Undefined when revoked. */
   readonly current: KeyGeneration | undefined;
   /** During a rotation: the generation before, good until `graceEndsAt` or until the current one is proven. */

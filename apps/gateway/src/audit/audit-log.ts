@@ -21,7 +21,12 @@ export type AuditAction =
   | "backup"
   | "restore"
   | "clock.confirm"
-  | "refused";
+  /** Something is wrong with the chain or its second place; verify() fails until "audit.accept". */
+  | "audit.anomaly"
+  | "audit.accept"
+  | "refused"
+  /** Refused attempts that had no room in their day. */
+  | "refused.more";
 
 /** One row. `mac` chains it: HMAC-SHA256(audit key, mac of the row before || canonical JSON of this row). */
 export interface AuditRow {
@@ -57,12 +62,21 @@ export interface RefusalSummary {
   readonly count: number;
 }
 
+/**
+ * changed: a row's MAC is wrong. gap: a row is missing inside. cut: rows at the end are missing. recomputed: the chain is right by itself and
+ * is not the one that the second place knows. head-missing, head-forged: the second place is gone, or was written by somebody else.
+ */
+export type AuditProblem = "changed" | "gap" | "cut" | "recomputed" | "head-missing" | "head-forged";
+
+/** Rows for refused attempts in 24 hours, at most; the rest share one row an hour. So a stranger cannot fill the disk: about 0.6 MB a day. */
+export const REFUSAL_ROWS_A_DAY = 2_000;
+
 export type AuditVerdict =
   | { readonly ok: true; readonly rows: number; readonly head: string }
   | {
       readonly ok: false;
       /** The first row that is wrong, or the first that is missing. */
       readonly seq: number;
-      readonly problem: "changed" | "gap" | "cut" | "recomputed" | "head-missing" | "head-forged";
+      readonly problem: AuditProblem;
       readonly says: string;
     };

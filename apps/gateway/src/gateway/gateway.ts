@@ -1,5 +1,5 @@
 import type { Clock, ListenOptions, Server, Session } from "usmp";
-import type { MasterSource } from "../master/master-secret.ts";
+import type { MasterSource } from "../master/sources.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { WallClock } from "../time/wall-clock.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";

@@ -1,5 +1,6 @@
 import type { Secret } from "@usmp/protocol";
 import type { AuditLog } from "../audit/audit-log.ts";
+import type { MasterSecret } from "../master/master-secret.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 import type { Actor, DeadGeneration, Device, DeviceId, KeyOrigin, SeenDevice, Tombstone, WallMs } from "../records.ts";
 
@@ -17,7 +18,7 @@ export interface Registry {
   device(id: DeviceId): Device | undefined;
   /** In order of id. */
   devices(): Iterable<Device>;
-  tombstone(id: DeviceId): Tombstone | undefined;
+  tombstone(id: DeviceId): Promise<Tombstone | undefined>;
   /** Newest first, at most eight. */
   deadGenerations(id: DeviceId): Promise<readonly DeadGeneration[]>;
 
@@ -33,7 +34,7 @@ export interface Registry {
   /** All or none. */
   addMany(requests: readonly AddRequest[], actor: Actor): Promise<readonly Enrolment[]>;
   rotate(id: DeviceId, options: RotateOptions, actor: Actor): Promise<Enrolment>;
-  /** Ends the previous generation's grace: because the current one was proven, or its time came. */
+  /** For good: its keys are dead at once. */
   revoke(id: DeviceId, actor: Actor): Promise<Device>;
   suspend(id: DeviceId, actor: Actor): Promise<Device>;
   resume(id: DeviceId, actor: Actor): Promise<Device>;
@@ -53,7 +54,11 @@ export interface Registry {
   /** Ends the graces whose time has come, if the clock is trusted. Call it every second or so; answers at once when none is due. */
   endGraces(): Promise<void>;
   /** Moves the fleet to a new master by generations: each derived key gets a new generation of `next`, with grace. */
-  rotateMaster(next: NewMaster, options: { readonly graceMs: number }, actor: Actor): Promise<MasterRotation>;
+  rotateMaster(
+    next: NewMaster,
+    options: { readonly graceMs: number },
+    actor: Actor,
+  ): Promise<{ readonly rotation: MasterRotation; readonly enrolments: readonly Enrolment[] }>;
   /** How far a move to a new master is; undefined when none is under way. */
   masterRotation(): MasterRotation | undefined;
 
@@ -69,6 +74,8 @@ export interface Registry {
   loadSeen(): Promise<readonly SeenDevice[]>;
   saveSeen(devices: readonly SeenDevice[]): Promise<void>;
 
+  /** The key that a factory gives to devices of a batch is made from this one; the caller's to wipe. */
+  factoryKey(batch: string, actor: Actor): Promise<Secret>;
   /** Facts for `doctor`. */
   describe(): Promise<StorageDescription>;
   /** Writes what waits, and lets go of the database and every key. */
@@ -120,9 +127,11 @@ export interface Enrolment {
 }
 
 export interface NewMaster {
-  /** Made anew, or read from the source that the owner will use from now on. */
-  readonly secret: import("../master/master-secret.ts").MasterSecret;
-  /** Called inside the change, once the database has it: makes the new master the one that the next start finds. */
+  /** Taken over. */
+  readonly secret: MasterSecret;
+  /** Called before the change: puts the new master beside the old one, durable. */
+  prepare(): Promise<void>;
+  /** Called after it: makes the new master the one that the next start finds. A crash in between is mended at that start. */
   publish(): Promise<void>;
 }
 
@@ -154,4 +163,8 @@ export interface StorageDescription {
   readonly driver: string;
   readonly schema: number;
   readonly devices: number;
+  /** Why the audit chain's second place could not be written after the last change. */
+  readonly auditHeadProblem: string | undefined;
+  /** Why the database could not be reached when it was last tried. */
+  readonly problem: string | undefined;
 }
