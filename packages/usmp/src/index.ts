@@ -37,6 +37,7 @@ export {
   checkKeyStrength,
   estimateKeyBits,
   looksLikeHex,
+  PUBLISHED_KEY_TEXTS,
   type ParsedKey,
   parseKey,
   type StrengthPolicy,

@@ -6,6 +6,13 @@ import { canonicalHmacKey, constants, constantTimeEqual, Secret, UsageError } fr
  * admitPsk() is what connect() and listen() enforce; checkKeyStrength() is for programs that take keys from people.
  */
 
+/** Keys that stand in the public SDK's README and examples; the development key is the first. */
+export const PUBLISHED_KEY_TEXTS: readonly string[] = [
+  "usmp-dev-psk-change-me-before-prod",
+  "your-generated-psk-here",
+  "your-psk",
+];
+
 /** A key as given by a person, and which form of the grammar it was in. */
 export interface ParsedKey {
   readonly form: "hex" | "text";
@@ -115,9 +122,8 @@ const STRONG_KEY_BITS = 100;
 const BARE_HEX_DIGITS = 64;
 const HEX_PREFIX = ascii("hex:");
 const TEXT_PREFIX = ascii("text:");
-const DEVELOPMENT_KEY = ascii("usmp-dev-psk-change-me-before-prod");
-/** Keys that stand in the public SDK's README and examples. */
-const PUBLISHED_KEYS: readonly Uint8Array[] = [DEVELOPMENT_KEY, ascii("your-generated-psk-here"), ascii("your-psk")];
+const DEVELOPMENT_KEY = ascii(PUBLISHED_KEY_TEXTS[0] as string);
+const PUBLISHED_KEYS: readonly Uint8Array[] = PUBLISHED_KEY_TEXTS.map(ascii);
 const ALLOW_WEAK = "pass --allow-weak to use it all the same";
 
 function weakKey(field: string, problem: string, exception: string): UsageError {
