@@ -25,13 +25,13 @@ export function explain(record: Pick<RefusalRecord, "cause" | "claimedId" | "tra
         evidence: [
           "its proof was made with usmp-dev-psk-change-me-before-prod; that key is never accepted for an enrolled device",
         ],
-        fix: [`usmp device rotate ${id}`, "put the key that this prints into the device"],
+        fix: [`usmp device rotate ${id} --replace`, "put the key that this prints into the device"],
       };
     case "published-key":
       return {
         says: `${id} holds an example key from public documentation: ${cause.name}`,
         evidence: ["its proof was made with that text"],
-        fix: [`usmp device rotate ${id}`, "put the key that this prints into the device"],
+        fix: [`usmp device rotate ${id} --replace`, "put the key that this prints into the device"],
       };
     case "key-of-another-device":
       return {
@@ -39,7 +39,7 @@ export function explain(record: Pick<RefusalRecord, "cause" | "claimedId" | "tra
         evidence: [
           "its proof was made with the key of another enrolled device; perhaps a program was copied with its key",
         ],
-        fix: [`usmp device rotate ${id}`, "put the key that this prints into the device"],
+        fix: [`usmp device rotate ${id} --replace`, "put the key that this prints into the device"],
       };
     case "old-generation":
       return oldGeneration(id, cause.holds, cause.current);
@@ -138,7 +138,7 @@ function wrongKey(id: string, tried: boolean): Explanation {
         ? "its proof was made with none of: its key, its old keys, its key in another form, the published keys, keys of other devices"
         : "so many wrong keys came at once that this one was not looked into",
     ],
-    fix: [`usmp device rotate ${id}`, "put the key that this prints into the device"],
+    fix: [`usmp device rotate ${id} --replace`, "put the key that this prints into the device"],
   };
 }
 
