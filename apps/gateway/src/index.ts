@@ -8,6 +8,8 @@ export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.
 export { DeviceKeys, type SealContext } from "./keys/device-keys.ts";
 export type { KeyForm, WrongForm } from "./keys/forms.ts";
 export { MasterSecret, type SubkeyLabel } from "./master/master-secret.ts";
+export { nextMaster, parseMaster } from "./master/open-master.ts";
+export { readSecretFile } from "./master/secret-file.ts";
 export { describeSource, type DiskExposure, type MasterSource, type MasterSurroundings } from "./master/sources.ts";
 export { openRegistry, type OpenedRegistry, type RegistryOptions } from "./registry/open-registry.ts";
 export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone } from "./records.ts";

@@ -55,15 +55,47 @@ export async function openMaster(
   return { master: await create(source, surroundings), created: true };
 }
 
+/** What Registry.rotateMaster() asks for: see NewMaster there. */
+export interface PreparedMaster {
+  readonly secret: MasterSecret;
+  prepare(): Promise<void>;
+  publish(): Promise<void>;
+}
+
+/**
+ * The next master of a source. For files it is made here, lies beside the present one until the change is done, and then takes its place.
+ * Elsewhere only the owner can make it: `given` is what the next start will find (read from a file of mode 0600).
+ */
+export function nextMaster(
+  source: MasterSource,
+  surroundings: MasterSurroundings,
+  given: MasterSecret | undefined,
+): PreparedMaster {
+  const inFile = source.kind === "file" || source.kind === "sealed-file";
+  if (!inFile && given === undefined) {
+    throw new GatewayError(
+      "usage",
+      `the master secret comes from the ${describeSource(source)}, so its owner makes the next one: write it to a file of mode 0600 ` +
+        `(usmp keygen > FILE), give it with --to FILE, and have the ${source.kind} give it from the next start on`,
+    );
+  }
+  const secret = given ?? newMaster();
+  return {
+    secret,
+    prepare: () => prepareNext(source, secret, surroundings),
+    publish: () => publishNext(source),
+  };
+}
+
 /** A new random master, that no source has yet. */
-export function newMaster(): MasterSecret {
+function newMaster(): MasterSecret {
   const bytes = new Uint8Array(new ArrayBuffer(MASTER_LENGTH));
   randomFillSync(bytes);
   return new MasterSecret(Secret.adopt(bytes));
 }
 
 /** Puts a new master beside the present one ("….next"), durable; publishNext() then makes it the one that the next start finds. */
-export async function prepareNext(
+async function prepareNext(
   source: MasterSource,
   master: MasterSecret,
   surroundings: MasterSurroundings,
@@ -72,7 +104,7 @@ export async function prepareNext(
   await writeMaster(source, nextPath(source.path), master, surroundings, true);
 }
 
-export async function publishNext(source: MasterSource): Promise<void> {
+async function publishNext(source: MasterSource): Promise<void> {
   if (source.kind !== "file" && source.kind !== "sealed-file") return;
   await rename(nextPath(source.path), source.path);
   await syncDirectory(dirname(source.path));

@@ -10,7 +10,7 @@ import {
 import { auditRows, verifyAudit } from "../audit/verify.ts";
 import { type Actor, formatTime } from "../records.ts";
 import type { ChangeRunner } from "./change-runner.ts";
-import type { Database } from "./schema.ts";
+import type { Change, Database } from "./schema.ts";
 import type { Vault } from "./vault.ts";
 
 const DAY_MS = 86_400_000;
@@ -39,7 +39,7 @@ export class AuditAccess implements AuditLog {
   async appendRefusals(rows: readonly RefusalSummary[]): Promise<void> {
     if (rows.length === 0) return;
     await this.#runner.run(LISTENER, async (scope) => {
-      await this.#budget.load(this.#db, scope.time);
+      await this.#budget.load(scope.sql, scope.time);
       const { written, more } = this.#budget.take(rows, scope.time);
       for (const { minute, cause, source, count } of written) {
         scope.audit("refused", undefined, { minute: formatTime(minute), cause, source, count });
@@ -70,7 +70,7 @@ class RefusalBudget {
   #moreAfter = 0;
 
   /** A restart does not begin the day anew. */
-  async load(db: Database, now: number): Promise<void> {
+  async load(db: Change, now: number): Promise<void> {
     if (this.#loaded) return;
     const { count } = await db
       .selectFrom("audit")

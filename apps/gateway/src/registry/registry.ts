@@ -24,7 +24,8 @@ export interface Registry {
 
   /**
    * Keys to try for a HELLO of this id: always two, whatever the registry says of it; those of kind "decoy" are random and prove
-   * nothing. Costs the same for every id. Throws GatewayError "stale" when the copy is too old, and nothing else.
+   * nothing. Costs the same for every id. Throws GatewayError "stale" when the copy is too old,
+   * "damaged" when the device's sealed key does not open.
    */
   candidates(id: DeviceId): readonly [KeyCandidate, KeyCandidate];
   /** For diagnosis alone: keys that were good once and those of a revoked or suspended device. At most eight; the caller's to wipe. */

@@ -27,16 +27,14 @@ export class Vault {
   readonly #batchKeys: Map<string, Secret> = new Map();
   readonly #fingerprintKey: Secret;
   /** Opened in place of a sealed key where there is none, so that every candidate costs the same. */
-  readonly #dummySealed: Uint8Array;
-  readonly #dummyKey: Secret;
+  #dummySealed: Uint8Array;
+  readonly #dummyKey: Secret = randomSecret(32);
 
   /** Takes the master over. `fingerprintKey` stays with the registry from one master to the next. */
   constructor(master: MasterSecret, fingerprintKey: Secret) {
     this.#master = master;
     this.#fingerprintKey = fingerprintKey;
-    this.#hold(master);
-    this.#dummyKey = randomSecret(32);
-    this.#dummySealed = this.current.seal(this.#dummyKey, DUMMY);
+    this.#dummySealed = this.#hold(master).seal(this.#dummyKey, DUMMY);
   }
 
   get master(): MasterSecret {
@@ -116,7 +114,7 @@ export class Vault {
   moveTo(next: MasterSecret): void {
     this.#master.wipe();
     this.#master = next;
-    this.#hold(next);
+    this.#dummySealed = this.#hold(next).seal(this.#dummyKey, DUMMY);
   }
 
   /** No key depends on this former master any more. Its audit rows stay verifiable. */
@@ -150,9 +148,11 @@ export class Vault {
     for (const key of [...this.#auditKeys.values(), ...this.#batchKeys.values()]) key.wipe();
   }
 
-  #hold(master: MasterSecret): void {
-    this.#keys.set(master.id, new DeviceKeys(master));
+  #hold(master: MasterSecret): DeviceKeys {
+    const keys = new DeviceKeys(master);
+    this.#keys.set(master.id, keys);
     this.#auditKeys.set(master.id, master.subkey("audit"));
+    return keys;
   }
 
   /** Kept, so that a factory key costs one derivation as others do. */

@@ -14,12 +14,13 @@ export const BEGIN: number = Date.UTC(2026, 11, 1);
 /** Time that a test moves: the wall's and the monotonic one, together or apart. */
 export class TestTime {
   readonly clock: VirtualClock = new VirtualClock();
-  wall: number = BEGIN;
+  wall: number;
   boot = 0;
   synchronizedAt: number | undefined;
   readonly wallClock: WallClock;
 
-  constructor() {
+  constructor(wall: number = BEGIN) {
+    this.wall = wall;
     this.wallClock = createWallClock({
       wall: () => this.wall,
       sinceBoot: () => this.boot,
@@ -81,7 +82,7 @@ export class TestHome {
 export function onEachDatabase(name: string, tests: (newHome: () => TestHome) => void): void {
   const programs = postgresPrograms();
   for (const kind of ["SQLite", "PostgreSQL"] as const) {
-    describe.skipIf(kind === "PostgreSQL" && programs === undefined)(`${name} on ${kind}`, () => {
+    describe.skipIf(kind === "PostgreSQL" && programs === undefined)(`${name} on ${kind}`, { timeout: 30_000 }, () => {
       const homes: TestHome[] = [];
       let postgres: TestPostgres | undefined;
       beforeAll(async () => {
@@ -89,7 +90,7 @@ export function onEachDatabase(name: string, tests: (newHome: () => TestHome) =>
       }, 60_000);
       afterEach(async () => {
         for (const home of homes.splice(0)) await home.remove();
-      });
+      }, 30_000);
       afterAll(() => postgres?.remove());
       tests(() => {
         const home = new TestHome(postgres);
