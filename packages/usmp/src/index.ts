@@ -41,4 +41,5 @@ export {
   parseKey,
   type StrengthPolicy,
 } from "./psk.ts";
+export { PUBLISHED_KEY_TEXTS, publishedKey } from "./published-keys.ts";
 export { listen } from "./server.ts";
