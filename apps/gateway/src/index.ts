@@ -1,12 +1,25 @@
 export type { AuditAction, AuditLog, AuditRow, AuditVerdict, RefusalSummary } from "./audit/audit-log.ts";
 export type { BackupOpener, BackupSeal, RestoreChange, RestorePlan } from "./backup/backup.ts";
-export type { ControlClient } from "./control/client.ts";
-export type { ControlMethod, ControlMethods } from "./control/methods.ts";
+export { type ControlClient, connectControl } from "./control/client.ts";
+export type {
+  AddParams,
+  ControlMethod,
+  ControlMethods,
+  DeviceView,
+  EnrolledDevice,
+  GatewayStatus,
+  RefusalView,
+  RotateParams,
+  SeenView,
+} from "./control/methods.ts";
 export type { Check, CheckName, DoctorContext, Finding } from "./doctor/check.ts";
 export { GatewayError, type GatewayErrorCode } from "./errors.ts";
 export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.ts";
 export { DeviceKeys, type SealContext } from "./keys/device-keys.ts";
-export type { KeyForm, WrongForm } from "./keys/forms.ts";
+export { deviceAddresses } from "./gateway/device-addresses.ts";
+export { openGateway } from "./gateway/open-gateway.ts";
+export { portOwner } from "./gateway/port-owner.ts";
+export type { KeyForm } from "./keys/forms.ts";
 export { MasterSecret, type SubkeyLabel } from "./master/master-secret.ts";
 export { nextMaster, parseMaster } from "./master/open-master.ts";
 export { readSecretFile } from "./master/secret-file.ts";
@@ -16,4 +29,5 @@ export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone
 export type { Enrolment, KeyCandidate, Registry, RegistryChange } from "./registry/registry.ts";
 export { type ClockDoubt, createWallClock, type WallClock } from "./time/wall-clock.ts";
 export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
+export { refusalView } from "./control/views.ts";
 export type { RefusalRecord } from "./why/refusal-record.ts";

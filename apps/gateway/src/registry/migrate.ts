@@ -42,7 +42,7 @@ export async function migrate(
 /** Names of the migrations that the database has; none in an empty one. */
 async function executed(db: Storage["db"]): Promise<readonly string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some(({ name }) => name === "kysely_migration")) return [];
+  if (!tables.some(({ name, schema }) => name === "kysely_migration" && !schema?.startsWith("usmp_schema_"))) return [];
   const rows = await (db as unknown as Kysely<{ kysely_migration: { name: string } }>)
     .selectFrom("kysely_migration")
     .select("name")

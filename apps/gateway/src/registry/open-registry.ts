@@ -1,9 +1,10 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Secret } from "@usmp/protocol";
 import { type Clock, systemClock } from "usmp";
 import { ChainWriter } from "../audit/chain-writer.ts";
 import { HeadFile } from "../audit/head-file.ts";
+import { GatewayError } from "../errors.ts";
 import { DeviceKeys } from "../keys/device-keys.ts";
 import type { MasterSecret } from "../master/master-secret.ts";
 import { openMaster } from "../master/open-master.ts";
@@ -59,7 +60,7 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
     const wallClock = options.wallClock ?? createWallClock();
     const opened = await openVault(storage, options);
     vault = opened.vault;
-    const registry = await assemble(storage, vault, join(dataDirectory, "audit.head"), wallClock, clock);
+    const registry = await assemble(storage, vault, headPath(dataDirectory), wallClock, clock);
     await registry.audit.append(
       opened.created ? "gateway.first-start" : "gateway.start",
       { master: vault.master.id },
@@ -83,11 +84,18 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
 /** A new database is bound to its master in one transaction: a crash leaves a database that is still new. */
 async function openVault(
   storage: Storage,
-  { master: source, surroundings }: RegistryOptions,
+  { dataDirectory, master: source, surroundings }: RegistryOptions,
 ): Promise<{ vault: Vault; created: boolean }> {
   const { db } = storage;
   const facts = new Map((await db.selectFrom("meta").selectAll().execute()).map(({ key, value }) => [key, value]));
   const expectedId = facts.get("master_id");
+  if (expectedId === undefined && existsSync(headPath(dataDirectory))) {
+    throw new GatewayError(
+      "damaged",
+      `the database ${storage.where} is empty, but a gateway ran on ${dataDirectory} before: bring its database back, run "usmp restore BACKUP", ` +
+        "or begin anew with another --data DIR",
+    );
+  }
   const { master } = await openMaster(source, surroundings, expectedId);
   const keys = new DeviceKeys(master);
   try {
@@ -130,16 +138,21 @@ async function bind(storage: Storage, vault: Vault, master: MasterSecret, keys: 
   });
 }
 
+/** The audit chain's second place. */
+function headPath(dataDirectory: string): string {
+  return join(dataDirectory, "audit.head");
+}
+
 async function assemble(
   storage: Storage,
   vault: Vault,
-  headPath: string,
+  headFile: string,
   wallClock: WallClock,
   clock: Clock,
 ): Promise<Registry> {
   const { db } = storage;
   const copy = new DeviceCopy();
-  const chain = new ChainWriter(new HeadFile(headPath), vault.master.id, vault.auditKey(vault.master.id) as Secret);
+  const chain = new ChainWriter(new HeadFile(headFile), vault.master.id, vault.auditKey(vault.master.id) as Secret);
   const listeners = new Set<(change: RegistryChange) => void>();
   const emit = (change: RegistryChange): void => {
     for (const listener of listeners) listener(change);

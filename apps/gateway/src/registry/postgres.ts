@@ -10,6 +10,7 @@ import type { Storage } from "./storage.ts";
 /** "usmp" in ASCII: the advisory lock by which one gateway owns a database. */
 const LOCK = 0x75_73_6d_70;
 const INT8 = 20;
+const PUBLIC = "public";
 const CONNECT_LIMIT_MS = 10_000;
 const STATEMENT_LIMIT_MS = 60_000;
 
@@ -24,8 +25,9 @@ export async function openPostgresStorage(url: string): Promise<Storage> {
   const owner = new Ownership(() => new pg.Client(config), where);
   await owner.take();
   const pool: Pool = new pg.Pool({ ...config, max: 4 });
-  // An idle connection that breaks is replaced when the next is asked for.
+  // A connection that breaks is replaced when the next is asked for; who was using it hears of it from the query.
   pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   return {
     kind: "postgres",
@@ -39,8 +41,11 @@ export async function openPostgresStorage(url: string): Promise<Storage> {
       const copy = `usmp_schema_${schema}_${Date.now()}`;
       await db.transaction().execute(async (change) => {
         await change.schema.createSchema(copy).execute();
-        for (const { name } of await change.introspection.getTables({ withInternalKyselyTables: true })) {
-          await sql`create table ${sql.id(copy, name)} as table ${sql.id(name)}`.execute(change);
+        for (const { name, schema: place } of await change.introspection.getTables({
+          withInternalKyselyTables: true,
+        })) {
+          if (place !== PUBLIC) continue; // earlier copies
+          await sql`create table ${sql.id(copy, name)} as table ${sql.id(PUBLIC, name)}`.execute(change);
         }
       });
     },
@@ -92,11 +97,12 @@ class Ownership {
   }
 
   async check(): Promise<void> {
-    const client = this.#client as Client;
+    const client = this.#client;
     try {
+      if (client === undefined) throw new Error("the connection was lost");
       await client.query("select 1");
     } catch (error) {
-      this.#drop(client);
+      if (client !== undefined) this.#drop(client);
       throw new GatewayError("database", `the database ${this.#where} does not answer: ${messageOf(error)}`, {
         cause: error,
       });

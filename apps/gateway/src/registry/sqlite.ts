@@ -1,6 +1,6 @@
 import { type BigIntStats, closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Kysely, SqliteDialect } from "kysely";
+import { Kysely, SqliteAdapter, SqliteDialect } from "kysely";
 import { GatewayError } from "../errors.ts";
 import { codeOf, messageOf } from "../master/secret-file.ts";
 import type { Tables } from "./schema.ts";
@@ -12,6 +12,7 @@ import type { Storage } from "./storage.ts";
  * returns; what is deleted is overwritten, since sealed keys are among it.
  */
 const SETTINGS = [
+  "busy_timeout = 200",
   "locking_mode = exclusive",
   "journal_mode = wal",
   "synchronous = full",
@@ -46,7 +47,7 @@ export function openSqliteStorage(dataDirectory: string): Storage {
     throw explain(error, path);
   }
   const opened = identity(path);
-  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) });
+  const db = new Kysely<Tables>({ dialect: new TransactionalDialect({ database }) });
   return {
     kind: "sqlite",
     where: path,
@@ -72,6 +73,19 @@ export function openSqliteStorage(dataDirectory: string): Storage {
     },
     close: () => db.destroy(),
   };
+}
+
+/** SQLite can take back a change of the schema; kysely's own adapter does not use that, and would leave half a migration behind. */
+class TransactionalDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalAdapter();
+  }
+}
+
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
 }
 
 function identity(path: string): string | undefined {
