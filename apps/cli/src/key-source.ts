@@ -42,13 +42,20 @@ export async function acceptKey(
   { field, source, warning, dev, allowWeak }: KeyOptions & Omit<WrittenKey, "bytes">,
 ): Promise<LoadedKey> {
   const parsed = parseWiping(written, field);
+  let weak: boolean;
   try {
     await checkKeyStrength(parsed, { development: dev, allowWeak, estimateTextBits }, field);
+    weak = allowWeak === true && (await isWeak(parsed, dev));
   } catch (error) {
     parsed.key.wipe();
     throw error;
   }
-  const notes = [looksLikeHex(parsed) ? "all of it is hex digits: write hex:… if bytes are meant" : undefined, warning];
+  const notes = [
+    looksLikeHex(parsed) ? "all of it is hex digits: write hex:… if bytes are meant" : undefined,
+    weak ? WEAK_NOTE : undefined,
+    dev ? DEVELOPMENT_NOTE : undefined,
+    warning,
+  ];
   const note = notes.filter((text) => text !== undefined).join("; ");
   const event: KeyEvent = {
     event: "key",
@@ -58,6 +65,17 @@ export async function acceptKey(
     ...(note === "" ? {} : { note }),
   };
   return { psk: parsed.key, event };
+}
+
+const WEAK_NOTE = "a weak key, let in by --allow-weak: whoever hears one HELLO_ACK can search such keys offline";
+const DEVELOPMENT_NOTE = "DEVELOPMENT MODE (--dev): published keys are let in, never use it for production";
+
+/** Whether this key is one that only --allow-weak let in. */
+async function isWeak(parsed: ParsedKey, development: boolean | undefined): Promise<boolean> {
+  return checkKeyStrength(parsed, { development, estimateTextBits }).then(
+    () => false,
+    () => true,
+  );
 }
 
 interface WrittenKey {

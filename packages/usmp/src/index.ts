@@ -37,9 +37,9 @@ export {
   checkKeyStrength,
   estimateKeyBits,
   looksLikeHex,
-  PUBLISHED_KEY_TEXTS,
   type ParsedKey,
   parseKey,
   type StrengthPolicy,
 } from "./psk.ts";
+export { PUBLISHED_KEY_TEXTS, publishedKey } from "./published-keys.ts";
 export { listen } from "./server.ts";
