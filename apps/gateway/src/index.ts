@@ -17,6 +17,7 @@ export type {
   SeenView,
 } from "./control/methods.ts";
 export type { Check, CheckName, DoctorContext, Finding } from "./doctor/check.ts";
+export { describeKeyForms } from "./enrol/key-forms.ts";
 export { GatewayError, type GatewayErrorCode } from "./errors.ts";
 export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.ts";
 export { DeviceKeys, type SealContext } from "./keys/device-keys.ts";
@@ -33,5 +34,5 @@ export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone
 export type { Enrolment, KeyCandidate, Registry, RegistryChange } from "./registry/registry.ts";
 export { type ClockDoubt, createWallClock, type WallClock } from "./time/wall-clock.ts";
 export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
-export { refusalView } from "./control/views.ts";
+export { explain } from "./why/explain.ts";
 export type { RefusalRecord } from "./why/refusal-record.ts";
