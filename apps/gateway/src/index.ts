@@ -27,7 +27,7 @@ export { portOwner } from "./gateway/port-owner.ts";
 export type { KeyForm } from "./keys/forms.ts";
 export { MasterSecret, type SubkeyLabel } from "./master/master-secret.ts";
 export { nextMaster, parseMaster } from "./master/open-master.ts";
-export { readSecretFile } from "./master/secret-file.ts";
+export { readSecretFile, writeSecretFile } from "./master/secret-file.ts";
 export { describeSource, type DiskExposure, type MasterSource, type MasterSurroundings } from "./master/sources.ts";
 export { openRegistry, type OpenedRegistry, type RegistryOptions } from "./registry/open-registry.ts";
 export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone } from "./records.ts";

@@ -4,6 +4,7 @@ import { formatAddress } from "usmp";
 import { dataDirectory, ensureKeyFile } from "../first-key.ts";
 import { acceptKey, readKeyFile } from "../key-source.ts";
 import { addJsonOption, addListenOptions } from "../options.ts";
+import { shellWord } from "../shell-word.ts";
 import type { CommandContext } from "./context.ts";
 import { type ServeOptions, serveWithKey } from "./serve.ts";
 
@@ -78,11 +79,6 @@ async def main():
     await client.disconnect()
 
 asyncio.run(main())`;
-}
-
-/** A word that a POSIX shell takes as it is. */
-function shellWord(word: string): string {
-  return /^[\w./@%+=:,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 const HELP = `
