@@ -1,5 +1,9 @@
 export type { AuditAction, AuditLog, AuditRow, AuditVerdict, RefusalSummary } from "./audit/audit-log.ts";
-export type { BackupOpener, BackupSeal, RestoreChange, RestorePlan } from "./backup/backup.ts";
+export type { BackupAccess } from "./backup/backup-access.ts";
+export type { RestoreChange, RestorePlan } from "./backup/plan.ts";
+export { type PreparedRestore, prepareRestore } from "./backup/restore.ts";
+export type { RestoreTarget } from "./backup/restore-anew.ts";
+export { type BackupOpener, type BackupSeal, sealKind } from "./backup/seal.ts";
 export { type ControlClient, connectControl } from "./control/client.ts";
 export type {
   AddParams,

@@ -39,10 +39,14 @@ export function deviceMethods(context: ControlContext): MethodHandlers {
     "device.rotate": (params, actor) => rotate(context, params, actor),
     "device.revoke": async ({ id }, actor) => {
       const device = idOf(id);
-      const sessionsEnded = sessions.count(device);
+      const sessionsEnded = sessions.endAtOnce(device, "revoked");
       return { ...view(await registry.revoke(device, actor)), sessionsEnded };
     },
-    "device.suspend": async ({ id }, actor) => view(await registry.suspend(idOf(id), actor)),
+    "device.suspend": async ({ id }, actor) => {
+      const device = idOf(id);
+      sessions.endAtOnce(device, "suspended");
+      return view(await registry.suspend(device, actor));
+    },
     "device.resume": async ({ id }, actor) => view(await registry.resume(idOf(id), actor)),
     "device.rename": async ({ id, name }, actor) => view(await registry.rename(idOf(id), nameOf(name), actor)),
     "device.tag": async ({ id, add, remove }, actor) =>
@@ -88,6 +92,7 @@ async function* rotate(
   if (!all) {
     const imported = key === undefined ? undefined : await importedKey(key, allowWeak, context.options);
     try {
+      if (compromised) context.sessions.endAtOnce(idOf(params.id), "compromised");
       yield enrolledDevice(await registry.rotate(idOf(params.id), { graceMs, compromised, replace, imported }, actor));
     } finally {
       imported?.wipe();

@@ -13,8 +13,12 @@ export class DeviceSessions {
     return [...(this.#sessions.get(id) ?? [])].at(-1);
   }
 
-  count(id: DeviceId): number {
-    return this.#sessions.get(id)?.size ?? 0;
+  /**
+   * Ends what a device has, before the change that ends it for good is durable: its owner's word is enough for that, and does not wait for a
+   * disk. Whoever comes back meanwhile is ended by the change. Answers how many sessions that were.
+   */
+  endAtOnce(id: DeviceId, cause: string): number {
+    return this.#end(id, cause, () => true);
   }
 
   /** Takes a session; undefined when what it proved is good no more, because a change overtook its handshake: then it is ended. */

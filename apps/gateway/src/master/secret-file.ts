@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, link, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { GatewayError } from "../errors.ts";
 
 /** Longer than any file that is meant. */
 const LONGEST = 65_536;
+const DRAFT_SUFFIX = /^(\.next)?(\.[0-9a-f-]{36})?\.new$/;
 
 /**
  * Reads a file that holds a secret; undefined when there is none. Throws GatewayError "master-exposed" when others than its owner may
@@ -41,8 +42,10 @@ export async function writeSecretFile(
   { replace, durable = true }: { readonly replace: boolean; readonly durable?: boolean },
 ): Promise<boolean> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${randomUUID()}.new`;
+  // A first write may be a race of two starts; a later one has one writer, and what a crash left under the fixed name is written anew.
+  const draft = replace ? `${path}.new` : `${path}.${randomUUID()}.new`;
   try {
+    if (replace) await rm(draft, { force: true });
     const file = await open(draft, "wx", 0o600);
     try {
       await file.writeFile(content);
@@ -60,6 +63,14 @@ export async function writeSecretFile(
   } finally {
     await rm(draft, { force: true });
   }
+}
+
+/** Removes drafts that a crash left beside a secret file. Only while nobody else can be writing one. */
+export async function removeDrafts(path: string): Promise<void> {
+  const names = await readdir(dirname(path)).catch(() => []);
+  const isDraft = (name: string): boolean =>
+    name.startsWith(`${basename(path)}.`) && DRAFT_SUFFIX.test(name.slice(basename(path).length));
+  for (const name of names) if (isDraft(name)) await rm(join(dirname(path), name), { force: true });
 }
 
 /** Makes a rename or a new name survive a power cut. Windows has no such call, and needs none. */

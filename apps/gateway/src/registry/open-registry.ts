@@ -1,13 +1,15 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Secret } from "@usmp/protocol";
 import { type Clock, systemClock } from "usmp";
 import { ChainWriter } from "../audit/chain-writer.ts";
 import { HeadFile } from "../audit/head-file.ts";
+import { BackupAccess } from "../backup/backup-access.ts";
 import { GatewayError } from "../errors.ts";
 import { DeviceKeys } from "../keys/device-keys.ts";
 import type { MasterSecret } from "../master/master-secret.ts";
 import { openMaster } from "../master/open-master.ts";
+import { removeDrafts } from "../master/secret-file.ts";
 import { type DiskExposure, diskExposure, type MasterSource, type MasterSurroundings } from "../master/sources.ts";
 import type { Actor } from "../records.ts";
 import { createWallClock, type WallClock } from "../time/wall-clock.ts";
@@ -18,25 +20,24 @@ import { DeviceCopy } from "./device-copy.ts";
 import { LAST_RUN, LiveRegistry } from "./live-registry.ts";
 import { MasterMove } from "./master-move.ts";
 import { migrate } from "./migrate.ts";
-import { openPostgresStorage } from "./postgres.ts";
+import { openStorage, type StorageOptions } from "./open-storage.ts";
 import type { Registry, RegistryChange } from "./registry.ts";
 import { reloadChanges } from "./reload.ts";
-import { openSqliteStorage } from "./sqlite.ts";
 import type { Storage } from "./storage.ts";
 import { newFingerprintKey, openFingerprintKey, Vault } from "./vault.ts";
 
-export interface RegistryOptions {
-  readonly dataDirectory: string;
-  /** "postgres://…"; undefined: SQLite in the data directory. */
-  readonly database: string | undefined;
+export interface RegistryOptions extends StorageOptions {
   readonly master: MasterSource;
   readonly surroundings: MasterSurroundings;
   readonly clock?: Clock | undefined;
   readonly wallClock?: WallClock | undefined;
+  /** False: no row of a gateway's start in the audit; a restore and a check are none. */
+  readonly announce?: boolean | undefined;
 }
 
 export interface OpenedRegistry {
   readonly registry: Registry;
+  readonly backup: BackupAccess;
   readonly wallClock: WallClock;
   /** The first run: it made the database, and the master if that was its to make. */
   readonly created: boolean;
@@ -51,24 +52,26 @@ const START: Actor = { who: "gateway", from: "start" };
  * Never starts on anything else than the whole. Throws GatewayError.
  */
 export async function openRegistry(options: RegistryOptions): Promise<OpenedRegistry> {
-  const { dataDirectory, database, master: source, clock = systemClock } = options;
-  mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
-  const storage = database === undefined ? openSqliteStorage(dataDirectory) : await openPostgresStorage(database);
+  const { dataDirectory, master: source, clock = systemClock } = options;
+  const storage = await openStorage(options);
   let vault: Vault | undefined;
   try {
+    // The database's lock is ours: nobody else writes here.
+    if (source.kind === "file" || source.kind === "sealed-file") await removeDrafts(source.path);
+    await removeDrafts(headPath(dataDirectory));
     await migrate(storage);
     const wallClock = options.wallClock ?? createWallClock();
     const opened = await openVault(storage, options);
     vault = opened.vault;
-    const registry = await assemble(storage, vault, headPath(dataDirectory), wallClock, clock);
-    await registry.audit.append(
-      opened.created ? "gateway.first-start" : "gateway.start",
-      { master: vault.master.id },
-      START,
-    );
-    const where = storage.kind === "sqlite" || storage.local ? "this-host" : "another-host";
+    const { registry, backup } = await assemble(storage, vault, { ...options, clock, wallClock });
+    if (options.announce !== false) {
+      const detail = { master: vault.master.id };
+      await registry.audit.append(opened.created ? "gateway.first-start" : "gateway.start", detail, START);
+    }
+    const where = storage.local ? "this-host" : "another-host";
     return {
       registry,
+      backup,
       wallClock,
       created: opened.created,
       masterId: vault.master.id,
@@ -146,13 +149,20 @@ function headPath(dataDirectory: string): string {
 async function assemble(
   storage: Storage,
   vault: Vault,
-  headFile: string,
-  wallClock: WallClock,
-  clock: Clock,
-): Promise<Registry> {
+  {
+    dataDirectory,
+    master: source,
+    clock,
+    wallClock,
+  }: RegistryOptions & { readonly clock: Clock; readonly wallClock: WallClock },
+): Promise<{ readonly registry: Registry; readonly backup: BackupAccess }> {
   const { db } = storage;
   const copy = new DeviceCopy();
-  const chain = new ChainWriter(new HeadFile(headFile), vault.master.id, vault.auditKey(vault.master.id) as Secret);
+  const chain = new ChainWriter(
+    new HeadFile(headPath(dataDirectory)),
+    vault.master.id,
+    vault.auditKey(vault.master.id) as Secret,
+  );
   const listeners = new Set<(change: RegistryChange) => void>();
   const emit = (change: RegistryChange): void => {
     for (const listener of listeners) listener(change);
@@ -189,5 +199,14 @@ async function assemble(
     clock,
   });
   if (anomaly !== undefined) await audit.append("audit.anomaly", { problem: anomaly }, START);
-  return registry;
+  const backup = new BackupAccess({
+    db,
+    runner,
+    vault,
+    copy,
+    includesMaster: source.kind === "file" || source.kind === "sealed-file",
+    now: () => wallClock.now(),
+    reload: load,
+  });
+  return { registry, backup };
 }

@@ -127,8 +127,21 @@ function likenessOf(record: {
   readonly claimedId: DeviceId | undefined;
   readonly cause: RefusalCause;
 }): string {
-  const { cause } = record.cause;
-  // A form or a generation that was found keeps its record; what only varies (offsets, ages) does not.
-  const detail = cause === "wrong-key" ? record.cause.form : cause === "old-generation" ? record.cause.holds : "";
-  return [record.transport, record.source, record.claimedId, cause, detail].join(" ");
+  const { cause } = record;
+  return [record.transport, record.source, record.claimedId, cause.cause, detailOf(cause)].join(" ");
+}
+
+/** What was found out keeps records apart; what only varies (offsets, ages) does not. */
+function detailOf(cause: RefusalCause): string {
+  switch (cause.cause) {
+    case "wrong-key":
+      return `${cause.form} ${cause.tried}`;
+    case "old-generation":
+      return `${cause.holds} ${cause.current}`;
+    case "suspended":
+    case "revoked":
+      return String(cause.held);
+    default:
+      return "";
+  }
 }

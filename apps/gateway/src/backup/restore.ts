@@ -1,0 +1,67 @@
+import { GatewayError } from "../errors.ts";
+import type { Actor } from "../records.ts";
+import { openRegistry } from "../registry/open-registry.ts";
+import { openStorage } from "../registry/open-storage.ts";
+import { type BackupContent, decodeContent } from "./content.ts";
+import { planRestore, type RestorePlan } from "./plan.ts";
+import { isEmpty, type RestoreTarget, restoreAnew } from "./restore-anew.ts";
+import { type BackupOpener, openBackup } from "./seal.ts";
+
+/** A backup that was opened, and where it would go. Nothing is changed before apply(). */
+export interface PreparedRestore {
+  readonly plan: RestorePlan;
+  apply(actor: Actor): Promise<RestorePlan>;
+}
+
+/**
+ * Opens a backup and compares it with what is there. No gateway may run there. Throws GatewayError "wrong-passphrase", "damaged",
+ * "already-running", "master-mismatch", "usage".
+ */
+export async function prepareRestore(
+  file: Uint8Array,
+  opener: BackupOpener,
+  target: RestoreTarget,
+): Promise<PreparedRestore> {
+  const packed = await openBackup(file, opener);
+  const content = decodeContent(packed);
+  packed.fill(0);
+  const storage = await openStorage(target);
+  const empty = await isEmpty(storage).finally(() => storage.close());
+  if (empty) return { plan: planRestore(content, undefined), apply: (actor) => applyAnew(content, target, actor) };
+  const opened = await openRegistry({ ...target, announce: false });
+  try {
+    return { plan: await opened.backup.plan(content), apply: (actor) => applyOnto(content, target, actor) };
+  } finally {
+    await opened.registry.close();
+  }
+}
+
+async function applyAnew(content: BackupContent, target: RestoreTarget, actor: Actor): Promise<RestorePlan> {
+  await restoreAnew(content, target);
+  const { registry } = await openRegistry({ ...target, announce: false });
+  try {
+    await registry.audit.append(
+      "restore",
+      { madeAt: content.header.madeAt, restored: content.rows.devices.length, kept: 0 },
+      actor,
+    );
+    const verdict = await registry.audit.verify();
+    if (!verdict.ok)
+      throw new GatewayError(
+        "audit-broken",
+        `the fleet is restored, but the backup's audit is not whole: ${verdict.says}`,
+      );
+    return planRestore(content, undefined);
+  } finally {
+    await registry.close();
+  }
+}
+
+async function applyOnto(content: BackupContent, target: RestoreTarget, actor: Actor): Promise<RestorePlan> {
+  const { registry, backup } = await openRegistry({ ...target, announce: false });
+  try {
+    return await backup.merge(content, actor);
+  } finally {
+    await registry.close();
+  }
+}
