@@ -1,4 +1,4 @@
-import type { DeviceView, EnrolledDevice, SeenView } from "@usmp/gateway";
+import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Peer, Refusal, Session, TransportName } from "usmp";
 import { describeReason, formatAddress } from "usmp";
@@ -15,7 +15,6 @@ export type CliEvent =
   | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
   | { readonly event: "notice"; readonly topic: "master" | "dev"; readonly message: string }
   | ({ readonly event: "device" } & DeviceView)
-  | ({ readonly event: "enrolled" } & EnrolledDevice)
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
   | ({ readonly event: "seen" } & SeenView)

@@ -3,6 +3,9 @@ import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { deviceCommand } from "./commands/device.ts";
 import { gatewayCommand } from "./commands/gateway.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { factoryDeriveCommand } from "./commands/factory-derive.ts";
+import { factoryKeyCommand } from "./commands/factory-key.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
 import { sendCommand } from "./commands/send.ts";
@@ -59,6 +62,9 @@ export function createProgram(context: CommandContext): Command {
     connectCommand(context),
     sendCommand(context),
     inspectCommand(context),
+    doctorCommand(context),
+    factoryKeyCommand(context),
+    factoryDeriveCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
   for (const { command, words } of commandsOf(program)) {

@@ -41,7 +41,6 @@ const LABEL_STYLE = {
   address: "cyan",
   notice: "yellow",
   device: "cyan",
-  enrolled: "cyan",
   skipped: "yellow",
   deleted: "yellow",
   seen: "cyan",
@@ -69,8 +68,6 @@ function describe(event: CliEvent): string {
       return `${event.topic}: ${event.message}`;
     case "device":
       return `${event.id} ${event.state}`;
-    case "enrolled":
-      return `${event.id} generation ${event.generation}`;
     case "skipped":
       return `${event.id} ${event.reason}`;
     case "deleted":

@@ -9,6 +9,7 @@ import { CommandError } from "../failure.ts";
 import { addJsonOption, addListenOptions, listenAddresses, type ListenSelection } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter } from "../reporter.ts";
+import { shellWord } from "../shell-word.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
@@ -115,10 +116,12 @@ async function open(options: GatewayOptions): Promise<Gateway> {
     return await openGateway(options);
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
-    const { syscall, port } = (error.cause ?? {}) as { syscall?: string; port?: number };
-    const transport = syscall === "bind" ? "udp" : "tcp";
-    const owner = port === undefined ? undefined : portOwner(transport, port);
-    const held = owner === undefined ? "" : `; ${owner} has ${transport} port ${port}`;
+    // The message names it: "cannot listen on TCP port 9000: …".
+    const [, name, digits] = /\b(TCP|UDP) port (\d+)/.exec(error.message) ?? [];
+    const transport = name === "UDP" ? "udp" : "tcp";
+    const taken = digits !== undefined && error.message.includes("EADDRINUSE");
+    const owner = taken ? portOwner(transport, Number(digits)) : undefined;
+    const held = owner === undefined ? "" : `; ${owner} has it`;
     throw new CommandError(error.code, `${error.message}${held}; --${transport} HOST:PORT chooses another`, 1);
   }
 }
@@ -213,7 +216,7 @@ async function remindOfDevelopment(reporter: Reporter): Promise<NodeJS.Timeout> 
 }
 
 function firstDevice(data: string | undefined): string {
-  const where = data === undefined ? "" : ` --data ${data}`;
+  const where = data === undefined ? "" : ` --data ${shellWord(data)}`;
   return `
 No device is enrolled yet. In another terminal:
 

@@ -4,6 +4,7 @@ import { addControlOptions, type ControlOptions, withGateway } from "../control-
 import { wholeNumber } from "../options.ts";
 import { escapeUnprintable, jsonLine } from "../printable.ts";
 import { localTime } from "../render.ts";
+import { shellWord } from "../shell-word.ts";
 import type { CommandContext } from "./context.ts";
 
 interface WhyOptions extends ControlOptions {
@@ -25,8 +26,9 @@ export function whyCommand(context: CommandContext): Command {
           ...(id === undefined ? {} : { id }),
         })) {
           // The time is the attempt's own, not that of this line.
-          if (options.json) await reporter.line(jsonLine({ event: "refusal", ...refusal }));
-          else for (const line of describeRefusal(refusal, count > 0)) await reporter.line(escapeUnprintable(line));
+          const here = { ...refusal, fix: refusal.fix.map((line) => forDirectory(line, options.data)) };
+          if (options.json) await reporter.line(jsonLine({ event: "refusal", ...here }));
+          else for (const line of describeRefusal(here, count > 0)) await reporter.line(escapeUnprintable(line));
           count++;
         }
         if (count === 0 && !options.json)
@@ -34,6 +36,11 @@ export function whyCommand(context: CommandContext): Command {
         return 0;
       }),
     );
+}
+
+/** A command of ours as it works here: with the data directory that this one was given. */
+function forDirectory(line: string, data: string | undefined): string {
+  return data === undefined || !line.startsWith("usmp ") ? line : `${line} --data ${shellWord(data)}`;
 }
 
 function describeRefusal(refusal: RefusalView, apart: boolean): readonly string[] {

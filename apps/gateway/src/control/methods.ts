@@ -35,7 +35,6 @@ export interface ControlMethods {
   "clock.confirm": { params: Empty; result: Empty };
   /** The sealed backup, in base64 pieces. */
   backup: { params: { passphrase?: string; recipient?: string }; item: { data: string } };
-  "doctor.path": { params: Empty; result: { tcp: PathResult | null; udp: PathResult | null } };
 }
 
 export type ControlMethod = keyof ControlMethods;
@@ -127,10 +126,4 @@ export interface GatewayStatus {
   masterSource: string;
   masterExposure: string | null;
   masterRotation: MasterRotation | null;
-}
-
-export interface PathResult {
-  ok: boolean;
-  says: string;
-  roundTripMs: number | null;
 }

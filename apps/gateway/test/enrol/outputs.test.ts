@@ -4,6 +4,9 @@ import { describeKeyForms, keyForms } from "../../src/enrol/key-forms.ts";
 import { nvsCommands, nvsCsv, nvsFileName } from "../../src/enrol/nvs.ts";
 import { enrolmentUri, qrForTerminal } from "../../src/enrol/qr.ts";
 
+/** A CommonJS module whose types say that its function is called default. */
+const decode = jsQR as unknown as typeof jsQR.default;
+
 const TEST_KEY = "4f11c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17bca60d36bb2be2a6";
 const device = { id: "7a:d3:e6:a9:9b:17", psk: TEST_KEY, generation: 3 };
 
@@ -87,5 +90,5 @@ function read(shown: string): string | undefined {
       if (dark) image.fill(0, (y * width + x) * 4, (y * width + x) * 4 + 3);
     }
   }
-  return jsQR(image, width, height)?.data;
+  return decode(image, width, height)?.data;
 }

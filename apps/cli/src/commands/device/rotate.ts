@@ -2,12 +2,13 @@ import type { RotateParams } from "@usmp/gateway";
 import { Command } from "commander";
 import { addControlOptions, allowWeakOption, type ControlOptions, withGateway } from "../../control-command.ts";
 import { usage } from "../../failure.ts";
+import { addOutputOptions, checkOutputOptions, handOut, type OutputOptions } from "../../enrolment/outputs.ts";
 import { readFileKey } from "../../key-source.ts";
 import { duration } from "../../options.ts";
 import type { CommandContext } from "../context.ts";
-import { printEnrolment } from "./enrolment.ts";
 
-interface RotateOptions extends ControlOptions {
+interface RotateOptions extends ControlOptions, OutputOptions {
+  readonly json?: boolean;
   readonly all?: boolean;
   readonly grace?: number;
   readonly compromised?: boolean;
@@ -26,12 +27,15 @@ export function rotateCommand(context: CommandContext): Command {
     .option("--replace", "another new key in place of one that was never proven")
     .option("--key-file <file>", "the new key, when it was brought along")
     .addOption(allowWeakOption());
-  return addControlOptions(command)
+  return addControlOptions(addOutputOptions(command))
     .addHelpText("after", HELP)
     .action((id: string | undefined, options: RotateOptions) =>
       withGateway(context, options, async (gateway, reporter) => {
+        checkOutputOptions(options, options.all ? 2 : 1);
+        const status = await gateway.call("gateway.status", {});
         for await (const item of gateway.stream("device.rotate", await requested(id, options))) {
-          if (!("skipped" in item)) await printEnrolment(item, options, reporter);
+          if (!("skipped" in item))
+            await handOut([item], options, status, { environment: context.environment, reporter });
           else if (options.json) await reporter.event({ event: "skipped", id: item.id, reason: item.skipped });
           else await reporter.line(`${item.id} skipped: ${item.skipped}`);
         }
