@@ -61,7 +61,7 @@ module.exports = {
       ...index("protocol", "usmp"),
     ]),
 
-    // Inside the core: connection -> handshake, record, recovery -> wire, crypto -> errors, time, constants.
+    // Inside the core: connection -> handshake, record, recovery, fairness -> wire, crypto -> errors, time, constants.
     only("core-base-imports-base", "packages/protocol/src/(errors|time|constants)\\.ts$", base),
     only("core-wire-imports-base", "packages/protocol/src/wire/", base),
     // bytes.ts (little-endian reader and writer, concat) is the one wire file that knows nothing of frames.
@@ -69,8 +69,9 @@ module.exports = {
     only("core-handshake-imports-wire-and-crypto", "packages/protocol/src/handshake/", wireAndCrypto),
     only("core-record-imports-wire-and-crypto", "packages/protocol/src/record/", wireAndCrypto),
     only("core-recovery-imports-wire-and-crypto", "packages/protocol/src/recovery/", wireAndCrypto),
+    only("core-fairness-imports-base", "packages/protocol/src/fairness/", base),
     only("core-connection-imports-the-rest", "packages/protocol/src/connection/", [
-      ...protocol("handshake/", "record/", "recovery/"),
+      ...protocol("handshake/", "record/", "recovery/", "fairness/"),
       ...wireAndCrypto,
     ]),
   ],

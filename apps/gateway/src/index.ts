@@ -4,20 +4,39 @@ export type { RestoreChange, RestorePlan } from "./backup/plan.ts";
 export { type PreparedRestore, prepareRestore } from "./backup/restore.ts";
 export type { RestoreTarget } from "./backup/restore-anew.ts";
 export { type BackupOpener, type BackupSeal, sealKind } from "./backup/seal.ts";
-export type { ControlClient } from "./control/client.ts";
-export type { ControlMethod, ControlMethods } from "./control/methods.ts";
-export type { Check, CheckName, DoctorContext, Finding } from "./doctor/check.ts";
+export { type ControlClient, connectControl } from "./control/client.ts";
+export type {
+  AddParams,
+  ControlMethod,
+  ControlMethods,
+  DeviceView,
+  EnrolledDevice,
+  GatewayStatus,
+  RefusalView,
+  RotateParams,
+  SeenView,
+} from "./control/methods.ts";
+export type { CheckName, Finding, System } from "./doctor/check.ts";
+export { type DoctorRequest, examine } from "./doctor/doctor.ts";
+export { describeKeyForms, hexDigits, type KeyForms, keyForms } from "./enrol/key-forms.ts";
+export { nvsCommands, nvsCsv, nvsFileName } from "./enrol/nvs.ts";
+export { enrolmentUri, qrForTerminal } from "./enrol/qr.ts";
+export { SNIPPET_LANGUAGES, type SnippetContext, type SnippetLanguage, snippet } from "./enrol/snippets.ts";
 export { GatewayError, type GatewayErrorCode } from "./errors.ts";
 export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.ts";
-export { DeviceKeys, type SealContext } from "./keys/device-keys.ts";
-export type { KeyForm, WrongForm } from "./keys/forms.ts";
+export { DeviceKeys, deriveKey, type SealContext } from "./keys/device-keys.ts";
+export { deviceAddresses } from "./gateway/device-addresses.ts";
+export { openGateway } from "./gateway/open-gateway.ts";
+export { portOwner } from "./gateway/port-owner.ts";
+export type { KeyForm } from "./keys/forms.ts";
 export { MasterSecret, type SubkeyLabel } from "./master/master-secret.ts";
 export { nextMaster, parseMaster } from "./master/open-master.ts";
-export { readSecretFile } from "./master/secret-file.ts";
+export { readSecretFile, writeSecretFile } from "./master/secret-file.ts";
 export { describeSource, type DiskExposure, type MasterSource, type MasterSurroundings } from "./master/sources.ts";
 export { openRegistry, type OpenedRegistry, type RegistryOptions } from "./registry/open-registry.ts";
 export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone } from "./records.ts";
 export type { Enrolment, KeyCandidate, Registry, RegistryChange } from "./registry/registry.ts";
 export { type ClockDoubt, createWallClock, type WallClock } from "./time/wall-clock.ts";
 export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
+export { explain } from "./why/explain.ts";
 export type { RefusalRecord } from "./why/refusal-record.ts";

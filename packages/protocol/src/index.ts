@@ -19,6 +19,7 @@ export { DatagramEndpoint, type EndpointConfig } from "./connection/endpoint.ts"
 export type {
   Address,
   AuthenticationFailure,
+  Breach,
   CloseReason,
   ConnectionEvent,
   HandshakeAwait,
@@ -26,7 +27,7 @@ export type {
 } from "./connection/events.ts";
 export { StreamConnection, type StreamOptions } from "./connection/stream.ts";
 export { StreamClient } from "./connection/stream-client.ts";
-export { StreamServer } from "./connection/stream-server.ts";
+export { type StreamHost, StreamServer } from "./connection/stream-server.ts";
 export { constantTimeEqual } from "./crypto/equal.ts";
 export { canonicalHmacKey, isAllZero, rekeyInfo, sessionKeyInfo } from "./crypto/key-schedule.ts";
 export type {
@@ -39,6 +40,13 @@ export type {
 } from "./crypto/provider.ts";
 export { Secret } from "./crypto/secret.ts";
 export { UsageError, type UsageErrorCode, type Violation } from "./errors.ts";
+export { Gate } from "./fairness/gate.ts";
+export { DEFAULT_LIMITS, type Limits, parseLimits } from "./fairness/limits.ts";
+export { Recent } from "./fairness/recent.ts";
+export { sourceOf } from "./fairness/source.ts";
+export { type Rate, TokenBucket } from "./fairness/token-bucket.ts";
+export { WaitingRoom } from "./fairness/waiting-room.ts";
+export { ProofTrial } from "./handshake/proof-trial.ts";
 export { clientProof, serverProof, type Transcript } from "./handshake/transcript.ts";
 export { nonceMatches, openFrame, plaintextLength, sealedLength, sealFrame } from "./record/protection.ts";
 export { addMs, earliest, type Instant, instant } from "./time.ts";

@@ -1,4 +1,4 @@
-import type { CloseReason, CryptoProvider, Secret } from "@usmp/protocol";
+import type { Breach, CloseReason, CryptoProvider, Limits, ProofTrial, Secret } from "@usmp/protocol";
 import type { Clock } from "./clock.ts";
 
 /** A pre-shared key: 16 bytes or more. A Secret stays yours to wipe; of plain bytes the library takes a copy and wipes that. */
@@ -10,7 +10,13 @@ export type Psk = Uint8Array | Secret;
  * reported as a refusal with cause "lookup-failed".
  */
 export type PskLookup = (deviceId: string, peer: Peer) => PskAnswer | Promise<PskAnswer>;
-export type PskAnswer = Psk | readonly Psk[] | undefined;
+export type PskAnswer = Psk | LabelledPsk | readonly (Psk | LabelledPsk)[] | undefined;
+
+/** A candidate key with a number by which Session.keyLabel tells that it was proven. Its Secret becomes the library's, which wipes it. */
+export interface LabelledPsk {
+  readonly psk: Secret;
+  readonly label: number;
+}
 
 export type TransportName = "tcp" | "udp";
 
@@ -63,22 +69,27 @@ export interface ListenOptions extends SessionSettings {
   readonly psk: Psk | PskLookup;
   /** Called with each session as it is established; an alternative to iterating the server. */
   readonly onSession?: ((session: Session) => void) | undefined;
-  /** Called with each attempt that did not become a session, and why. */
+  /** Called with each attempt that did not become a session, and why; at most `limits.reportedRefusalsPerSecond` times a second. */
   readonly onRefused?: ((refusal: Refusal) => void) | undefined;
   /** This host's own ids, when it is also a client with one of these keys: their HELLOs are reflections and are refused. */
   readonly ownDeviceIds?: readonly (string | Uint8Array)[] | undefined;
-  /** Sessions at once, all transports together. Default 20,000. */
-  readonly maxSessions?: number | undefined;
-  /** Handshakes under way at once, per transport; the oldest gives way to a new one. Default 1,024. */
-  readonly maxHandshakes?: number | undefined;
+  /** What others may cost this server; docs/limits.md has each limit's default, and its reason. */
+  readonly limits?: ListenLimits | undefined;
 }
 
-/** An attempt that ended before a session: for logs and for `why`. Holds no proof, no key, no transcript. */
+/** Limits to change; the rest keep their defaults. */
+export type ListenLimits = { readonly [Key in keyof Limits]?: number | undefined };
+
+/** An attempt that ended before a session: for logs and for `why`. It shows no proof, no key, no transcript, however it is printed. */
 export interface Refusal {
   readonly peer: Peer;
   /** As claimed in HELLO, not proven; undefined when no HELLO came. */
   readonly claimedDeviceId: string | undefined;
   readonly reason: CloseReason | { readonly code: "lookup-failed"; readonly message: string };
+  /** With "wrong-key" alone: whether a key of the owner's, in a wrong form perhaps, made the proof. Yours to wipe when you are done. */
+  readonly proof?: ProofTrial | undefined;
+  /** With "protocol-violation": where. */
+  readonly breach?: Breach | undefined;
 }
 
 /** An established session: an async iterable of its messages that also sends. It runs by itself, read or not. */
@@ -96,6 +107,10 @@ export interface Session extends AsyncIterable<Uint8Array> {
   /** Server: resolves true when the peer has shown that it holds the keys, false when the session ended before. Client: true. */
   readonly proven: Promise<boolean>;
   readonly statistics: SessionStatistics;
+  /** Server: the label of the key that was proven, when the look-up gave labels. */
+  readonly keyLabel: number | undefined;
+  /** Where the peer broke the protocol, once the session has ended for that. */
+  readonly breach: Breach | undefined;
 
   /**
    * Sends one message of at most 1,808 bytes; a string goes as UTF-8. TCP: resolves when the transport has taken it, which waits
@@ -114,6 +129,11 @@ export interface Session extends AsyncIterable<Uint8Array> {
   close(): Promise<CloseReason>;
   /** Ends at once, without BYE. Idempotent. */
   abort(): void;
+  /**
+   * Ends at once with one BYE, whose arrival is not awaited: the peer is not wanted any more. What waits to be sent is not sent, and
+   * what came and was not read is not given out. `closed` resolves with "dismissed" and `cause`. Idempotent.
+   */
+  dismiss(cause: string): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -150,7 +170,11 @@ export interface ServerStatistics {
   readonly sessionsEstablished: number;
   readonly sessionsOpen: number;
   readonly handshakesOpen: number;
-  /** Attempts refused, by close reason code or authentication cause. */
+  /** Pairs of device and address that are remembered as proven. */
+  readonly provenPairs: number;
+  /** Refusals that onRefused was not told of, because there were too many at once. */
+  readonly refusalsUnreported: number;
+  /** Attempts refused, by close reason code, authentication cause, or "lookup-timeout" and "lookup-failed". */
   readonly refused: Readonly<Record<string, number>>;
   /** Datagrams dropped before they reached a session, by cause. */
   readonly dropped: Readonly<Record<string, number>>;

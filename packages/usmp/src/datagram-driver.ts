@@ -4,7 +4,9 @@ import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
 
 /** A datagram peer's address as the core knows it (by its key) and as the transport does (host and port). */
-export interface DatagramAddress extends Address, PeerAddress {}
+export interface DatagramAddress extends Address, PeerAddress {
+  readonly host: string;
+}
 
 export function datagramAddress({ host, port }: PeerAddress): DatagramAddress {
   return { key: `${host} ${port}`, host, port };

@@ -10,7 +10,6 @@ export interface ConnectionOwner {
 const ABRUPT: ReadonlySet<CloseReason["code"]> = new Set([
   "aborted",
   "closed-by-peer",
-  "replaced",
   "evicted",
   "peer-silent",
   "transport-failed",

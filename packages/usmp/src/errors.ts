@@ -75,14 +75,22 @@ export function describeReason(reason: CloseReason): string {
       return "aborted by this side";
     case "replaced":
       return "a newer session of the same device replaced it";
+    case "dismissed":
+      return `the server ended it (${reason.cause})`;
     case "evicted":
-      return "it gave way to a newer handshake";
+      return "its handshake gave way, because the server had too many under way";
+    case "rate-limited":
+      return "its source had begun more handshakes than a stranger may";
+    case "server-full":
+      return "the server had no room for one more session";
     case "authentication-failed":
       return AUTHENTICATION[reason.cause];
     case "protocol-violation":
       return `the peer broke the protocol during the ${reason.during} (${reason.violation})`;
     case "handshake-timeout":
-      return `the handshake ran out of time waiting for ${reason.awaiting}`;
+      return reason.awaiting === "keys"
+        ? "the handshake ran out of time waiting for the application's key look-up"
+        : `the handshake ran out of time waiting for ${reason.awaiting}`;
     case "peer-silent":
       return `nothing authentic came for ${Math.round(reason.silentMs / 1000)} s`;
     case "sequence-exhausted":

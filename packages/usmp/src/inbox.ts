@@ -34,6 +34,11 @@ export class Inbox<T> {
     return item;
   }
 
+  /** Forgets what is kept. */
+  discard(): void {
+    this.#items = undefined;
+  }
+
   /** No more items will come: readers get what is there, then undefined. */
   end(): void {
     this.#ended = true;

@@ -1,9 +1,11 @@
-export type { CloseReason, CryptoProvider } from "@usmp/protocol";
+export type { Breach, CloseReason, CryptoProvider, ProofTrial } from "@usmp/protocol";
 export { Secret, UsageError } from "@usmp/protocol";
 export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type {
   ConnectOptions,
+  LabelledPsk,
   ListenAddress,
+  ListenLimits,
   ListenOptions,
   Peer,
   Psk,
@@ -39,4 +41,5 @@ export {
   parseKey,
   type StrengthPolicy,
 } from "./psk.ts";
+export { PUBLISHED_KEY_TEXTS, publishedKey } from "./published-keys.ts";
 export { listen } from "./server.ts";

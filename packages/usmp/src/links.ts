@@ -51,6 +51,10 @@ export class StreamLink implements SessionLink {
     this.#driver.run((connection) => connection.abort(reason));
   }
 
+  dismiss(reason: CloseReason): void {
+    this.#driver.run((connection, now) => connection.dismiss(reason, now));
+  }
+
   pause(): void {
     this.#driver.pause();
   }
@@ -130,6 +134,10 @@ export class DatagramLink implements SessionLink {
 
   abort(reason?: CloseReason): void {
     this.#driver.run((connection) => connection.abort(reason));
+  }
+
+  dismiss(reason: CloseReason): void {
+    this.#driver.run((connection, now) => connection.dismiss(reason, now));
   }
 
   pause(): void {

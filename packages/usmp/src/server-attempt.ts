@@ -14,29 +14,31 @@ export interface Reception extends SessionHost {
   refuse(refusal: Refusal): void;
 }
 
+/** What an acceptor does for one attempt. */
+export interface AttemptHost {
+  provideKeys(candidates: readonly Secret[]): void;
+  /** The attempt is a session, which hears its events from now on. */
+  handTo(session: ConnectionOwner): void;
+  /** The attempt has failed. */
+  onFailed(): void;
+}
+
 /** Owns a server's connection until it is a session or has failed. */
 export class ServerAttempt implements ConnectionOwner {
   readonly #reception: Reception;
   readonly #link: SessionLink;
   readonly #peer: Peer;
-  readonly #provide: (candidates: readonly Secret[]) => void;
-  readonly #hand: (owner: ConnectionOwner) => void;
+  readonly #host: AttemptHost;
   #claimedDeviceId: string | undefined;
   #keys: readonly UsableKey[] = [];
   #over = false;
   #reported = false;
 
-  constructor(
-    reception: Reception,
-    link: SessionLink,
-    provide: (candidates: readonly Secret[]) => void,
-    hand: (owner: ConnectionOwner) => void,
-  ) {
+  constructor(reception: Reception, link: SessionLink, host: AttemptHost) {
     this.#reception = reception;
     this.#link = link;
     this.#peer = link.peer;
-    this.#provide = provide;
-    this.#hand = hand;
+    this.#host = host;
   }
 
   onEvent(event: ConnectionEvent): void {
@@ -52,6 +54,7 @@ export class ServerAttempt implements ConnectionOwner {
         break;
       case "closed":
         this.#finish();
+        this.#host.onFailed();
         this.#refuse(event.reason);
         break;
     }
@@ -70,13 +73,14 @@ export class ServerAttempt implements ConnectionOwner {
     if (problem !== undefined) {
       this.#reception.refuse(this.#refusal({ code: "lookup-failed", message: problem }));
     }
-    this.#provide(keys.map(({ secret }) => secret));
+    this.#host.provideKeys(keys.map(({ secret }) => secret));
   }
 
   #onEstablished(event: ConnectionEvent & { readonly type: "established" }): void {
+    const label = this.#keys[event.keyIndex]?.label;
     this.#finish();
-    const session = new LiveSession(this.#link, event, this.#reception.receiveBufferBytes, this.#reception);
-    this.#hand(session);
+    const session = new LiveSession(this.#link, event, this.#reception.receiveBufferBytes, this.#reception, label);
+    this.#host.handTo(session);
     this.#reception.admit(session);
   }
 
@@ -95,6 +99,14 @@ export class ServerAttempt implements ConnectionOwner {
   }
 
   #refusal(reason: Refusal["reason"]): Refusal {
-    return { peer: this.#peer, claimedDeviceId: this.#claimedDeviceId, reason };
+    const proof = this.#link.connection.takeProofTrial();
+    const { breach } = this.#link.connection;
+    return {
+      peer: this.#peer,
+      claimedDeviceId: this.#claimedDeviceId,
+      reason,
+      ...(proof === undefined ? {} : { proof }),
+      ...(breach === undefined ? {} : { breach }),
+    };
   }
 }

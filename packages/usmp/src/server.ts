@@ -1,21 +1,19 @@
 import { nodeCrypto } from "@usmp/crypto";
-import { parseTiming, UsageError } from "@usmp/protocol";
+import { Gate, parseLimits, parseTiming, sourceOf, TokenBucket, UsageError } from "@usmp/protocol";
 import { AddressError, checkHostAndPort, parseListenAddress } from "@usmp/transport";
 import type { ListenAddress, ListenOptions, Peer, Refusal, Server, ServerStatistics, Session } from "./api.ts";
 import { systemClock } from "./clock.ts";
 import { formatDeviceId, parseDeviceId } from "./device-id.ts";
+import { DeviceSessions } from "./device-sessions.ts";
 import { ListenError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import { KeyRing } from "./key-ring.ts";
 import type { Reception } from "./server-attempt.ts";
 import type { LiveSession } from "./session.ts";
-import { countLimit, receiveLimit } from "./settings.ts";
+import { receiveLimit } from "./settings.ts";
 import { type AcceptorOptions, TcpAcceptor } from "./tcp-acceptor.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
 import { deferred } from "./waiting.ts";
-
-const DEFAULT_MAX_SESSIONS = 20_000;
-const DEFAULT_MAX_HANDSHAKES = 1_024;
 
 /**
  * Listens for USMP devices. Rejects with UsageError for options that cannot be, with ListenError when an address cannot be opened;
@@ -42,13 +40,16 @@ class LiveServer implements Server, Reception {
   readonly receiveBufferBytes: number;
   readonly sessions: Set<Session> = new Set();
   readonly closed: Promise<void>;
-  readonly #maxSessions: number;
-  readonly #acceptorOptions: AcceptorOptions & { readonly maxSessions: number };
+  readonly #acceptorOptions: AcceptorOptions;
+  readonly #gate: Gate;
   readonly #onSession: ((session: Session) => void) | undefined;
   readonly #onRefused: ((refusal: Refusal) => void) | undefined;
   /** Sessions for whoever iterates; unused when there is a callback. */
   readonly #announced: Inbox<Session> = new Inbox();
-  readonly #byDevice: Map<string, LiveSession> = new Map();
+  readonly #devices: DeviceSessions<LiveSession>;
+  /** What onRefused may be told: a flood must not drown the application. */
+  readonly #reports: TokenBucket;
+  #unreported = 0;
   readonly #refused: Map<string, number> = new Map();
   readonly #dropped: Map<string, number> = new Map();
   readonly #resolveClosed: () => void;
@@ -61,16 +62,25 @@ class LiveServer implements Server, Reception {
     const crypto = options.crypto ?? nodeCrypto;
     const timing = parseTiming(options);
     const own = new Set((options.ownDeviceIds ?? []).map((id) => formatDeviceId(parseDeviceId(id, "ownDeviceIds"))));
-    this.#maxSessions = countLimit("maxSessions", options.maxSessions, DEFAULT_MAX_SESSIONS);
+    const limits = parseLimits(options.limits);
+    const clock = options.clock ?? systemClock;
+    this.#gate = new Gate(limits, clock.now());
+    this.#devices = new DeviceSessions(limits.unprovenSessionsPerDevice);
+    const reports = limits.reportedRefusalsPerSecond;
+    this.#reports = new TokenBucket({ perSecond: reports, burst: reports }, clock.now());
     this.receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
     this.#onSession = options.onSession;
     this.#onRefused = options.onRefused;
     this.#acceptorOptions = {
-      config: { crypto, timing, isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)) },
-      clock: options.clock ?? systemClock,
+      config: {
+        crypto,
+        timing,
+        isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)),
+        hasRoom: (deviceId) => this.#hasRoom(deviceId),
+      },
+      clock,
+      gate: this.#gate,
       reception: this,
-      maxSessions: this.#maxSessions,
-      maxHandshakes: countLimit("maxHandshakes", options.maxHandshakes, DEFAULT_MAX_HANDSHAKES),
       onError: (error) => this.noteDropped(`listener: ${"code" in error ? String(error.code) : error.name}`),
     };
     // Last, because it may take a copy of a secret: nothing after it throws.
@@ -96,13 +106,11 @@ class LiveServer implements Server, Reception {
       sessionsEstablished: this.#established,
       sessionsOpen: this.sessions.size,
       handshakesOpen: (this.#tcp?.handshakeCount ?? 0) + (this.#udp?.handshakeCount ?? 0),
+      provenPairs: this.#gate.provenPairs,
+      refusalsUnreported: this.#unreported,
       refused: Object.fromEntries(this.#refused),
       dropped: Object.fromEntries([...this.#dropped, ...(this.#udp?.drops ?? [])]),
     };
-  }
-
-  get full(): boolean {
-    return this.sessions.size >= this.#maxSessions;
   }
 
   close(): Promise<void> {
@@ -129,14 +137,17 @@ class LiveServer implements Server, Reception {
   admit(session: LiveSession): void {
     this.#established++;
     this.sessions.add(session);
+    this.#noteProven(session);
+    this.#devices.add(session)?.end({ code: "replaced" });
     if (this.#onSession === undefined) this.#announced.push(session);
     else this.#onSession(session);
   }
 
   refuse(refusal: Refusal): void {
-    const { reason } = refusal;
-    count(this.#refused, reason.code === "authentication-failed" ? reason.cause : reason.code);
-    this.#onRefused?.(refusal);
+    count(this.#refused, causeOf(refusal.reason));
+    if (this.#onRefused === undefined) return;
+    if (this.#reports.take(this.#acceptorOptions.clock.now())) this.#onRefused(refusal);
+    else this.#unreported++;
   }
 
   noteDropped(cause: string): void {
@@ -144,15 +155,23 @@ class LiveServer implements Server, Reception {
   }
 
   onMoment(moment: "proven" | "closed", session: LiveSession): void {
-    const known = this.#byDevice.get(session.deviceId);
     if (moment === "closed") {
       this.sessions.delete(session);
-      if (known === session) this.#byDevice.delete(session.deviceId);
-      return;
-    }
-    // Only proof replaces: a relayed HELLO gets as far as SESSION_OK without any key (spec section 3).
-    this.#byDevice.set(session.deviceId, session);
-    known?.end({ code: "replaced" });
+      // Where it was last: that is where the device will come from next.
+      if (this.#devices.isProven(session)) this.#noteProven(session);
+      this.#devices.remove(session);
+    } else for (const replaced of this.#devices.prove(session)) replaced.end({ code: "replaced" });
+  }
+
+  /** A device that has a session may replace it, full or not: the old one may be all that is left of a connection that broke. */
+  #hasRoom(deviceId: Uint8Array): boolean {
+    const { sessions } = this.#gate.limits;
+    return this.sessions.size < sessions || this.#devices.count(formatDeviceId(deviceId)) === 1;
+  }
+
+  /** Its HELLO_ACK was made with the device's key, and came from there. */
+  #noteProven({ deviceId, peer }: LiveSession): void {
+    this.#gate.noteProven(parseDeviceId(deviceId), sourceOf(peer.host), this.#acceptorOptions.clock.now());
   }
 
   async #close(): Promise<void> {
@@ -171,6 +190,12 @@ function listenAddress(given: ListenAddress, field: string): { host: string | un
   const { host, port } = typeof given === "number" ? { host: undefined, port: given } : given;
   checkHostAndPort(host, port, `${field}.`, 0);
   return { host, port };
+}
+
+/** The label that a refusal is counted under. */
+function causeOf(reason: Refusal["reason"]): string {
+  if (reason.code === "authentication-failed") return reason.cause;
+  return reason.code === "handshake-timeout" && reason.awaiting === "keys" ? "lookup-timeout" : reason.code;
 }
 
 function count(counts: Map<string, number>, cause: string): void {

@@ -1,4 +1,11 @@
-import { type CloseReason, type Connection, type ConnectionEvent, constants, UsageError } from "@usmp/protocol";
+import {
+  type Breach,
+  type CloseReason,
+  type Connection,
+  type ConnectionEvent,
+  constants,
+  UsageError,
+} from "@usmp/protocol";
 import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
@@ -22,6 +29,8 @@ export interface SessionLink {
   /** Begins an orderly end. */
   close(): void;
   abort(reason?: CloseReason): void;
+  /** Ends at once, with one BYE. */
+  dismiss(reason: CloseReason): void;
   pause(): void;
   resume(): void;
   /** Resolves, after the end, when the last bytes have left this process or could not. */
@@ -39,6 +48,7 @@ export interface SessionHost {
 export class LiveSession implements Session, ConnectionOwner {
   readonly deviceId: string;
   readonly sessionId: string;
+  readonly keyLabel: number | undefined;
   readonly #link: SessionLink;
   readonly #host: SessionHost | undefined;
   readonly #inbox: Inbox<Uint8Array> = new Inbox();
@@ -57,7 +67,9 @@ export class LiveSession implements Session, ConnectionOwner {
     established: ConnectionEvent & { readonly type: "established" },
     receiveBufferBytes: number,
     host?: SessionHost,
+    keyLabel?: number,
   ) {
+    this.keyLabel = keyLabel;
     this.#link = link;
     this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
@@ -84,6 +96,10 @@ export class LiveSession implements Session, ConnectionOwner {
 
   get open(): boolean {
     return this.#closed.value === undefined;
+  }
+
+  get breach(): Breach | undefined {
+    return this.#link.connection.breach;
   }
 
   get statistics(): SessionStatistics {
@@ -138,9 +154,14 @@ export class LiveSession implements Session, ConnectionOwner {
     this.#link.abort();
   }
 
+  dismiss(cause: string): void {
+    this.end({ code: "dismissed", cause });
+    this.#inbox.discard();
+  }
+
   /** The server ends this session for one of its own reasons. */
   end(reason: CloseReason): void {
-    this.#link.abort(reason);
+    this.#link.dismiss(reason);
   }
 
   /** Leaving the loop early leaves the session open. */

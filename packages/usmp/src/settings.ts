@@ -11,10 +11,3 @@ export function receiveLimit(given: number | undefined): number {
     `receiveBufferBytes is ${limit}; it must be a whole number of bytes, at least ${constants.MAX_MESSAGE_LENGTH} (one message)`,
   );
 }
-
-/** Checks a limit that counts things; at least one. */
-export function countLimit(field: string, given: number | undefined, fallback: number): number {
-  const limit = given ?? fallback;
-  if (Number.isInteger(limit) && limit >= 1) return limit;
-  throw new UsageError("invalid-option", `${field} is ${limit}; it must be a whole number, at least 1`);
-}

@@ -84,6 +84,11 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     return this.#gone.promise;
   }
 
+  /** Lets go of the transport, whatever it still holds. */
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
   onData(chunk: Uint8Array): void {
     this.connection.handleBytes(chunk, this.clock.now());
     this.drain();

@@ -1,5 +1,6 @@
-import { FrameSlab, type ServerConfig, StreamServer } from "@usmp/protocol";
+import { FrameSlab, type Gate, type ServerConfig, StreamServer, sourceOf, WaitingRoom } from "@usmp/protocol";
 import { listenTcp, type StreamListener, type StreamTransport } from "@usmp/transport";
+import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
 import type { Clock } from "./clock.ts";
 import { StreamLink } from "./links.ts";
@@ -10,12 +11,8 @@ import { StreamDriver } from "./stream-driver.ts";
 export interface AcceptorOptions {
   readonly config: ServerConfig;
   readonly clock: Clock;
-  readonly reception: Reception & {
-    /** True while no more sessions fit. */
-    readonly full: boolean;
-    noteDropped(cause: string): void;
-  };
-  readonly maxHandshakes: number;
+  readonly gate: Gate;
+  readonly reception: Reception;
   readonly onError: (error: Error) => void;
 }
 
@@ -25,13 +22,17 @@ export class TcpAcceptor {
   readonly #slab: FrameSlab = new FrameSlab();
   /** Every open transport, ended sessions' too, until they are gone. */
   readonly #drivers: Set<StreamDriver> = new Set();
-  /** Those whose handshake is under way, in the order in which they came. */
-  readonly #handshakes: Set<StreamDriver> = new Set();
+  readonly #handshakes: WaitingRoom<StreamDriver>;
+  /** Failed handshakes whose last bytes are still leaving, oldest first. */
+  readonly #leaving: Set<StreamDriver> = new Set();
+  readonly #alarm: Alarm;
   #listener: StreamListener | undefined;
   #onEmpty: (() => void) | undefined;
 
   private constructor(options: AcceptorOptions) {
     this.#options = options;
+    this.#handshakes = new WaitingRoom(options.gate.limits);
+    this.#alarm = new Alarm(options.clock, () => this.#sweep());
   }
 
   static async open(options: AcceptorOptions, host: string | undefined, port: number): Promise<TcpAcceptor> {
@@ -53,51 +54,64 @@ export class TcpAcceptor {
   /** Accepts no more, and ends every handshake; sessions are their owner's to close. */
   stopAccepting(): void {
     void this.#listener?.close();
-    for (const driver of this.#handshakes) driver.run((connection) => connection.abort());
+    for (const driver of [...this.#handshakes.items()]) driver.run((connection) => connection.abort());
   }
 
   /** Resolves when the last transport is gone. */
-  drained(): Promise<void> {
-    if (this.#drivers.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onEmpty = resolve;
-    });
+  async drained(): Promise<void> {
+    if (this.#drivers.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve;
+      });
+    }
+    this.#alarm.cancel();
   }
 
   #accept(transport: StreamTransport): void {
-    const { config, clock, reception, maxHandshakes } = this.#options;
-    if (reception.full) {
-      reception.noteDropped("server-full");
-      transport.destroy();
-      return;
-    }
-    if (this.#handshakes.size >= maxHandshakes) this.#evictOldest();
-    const connection = new StreamServer(config, { slab: this.#slab }, clock.now());
-    const driver = new StreamDriver(connection, transport, clock, () => this.#release(driver));
-    driver.owner = new ServerAttempt(
-      reception,
-      new StreamLink(driver, transport.peer),
-      (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
-      (session) => {
-        this.#handshakes.delete(driver);
+    const { config, clock, gate, reception } = this.#options;
+    const source = sourceOf(transport.peer.host);
+    const connection = new StreamServer(config, { slab: this.#slab }, clock.now(), {
+      admit: (deviceId, now) => {
+        if (!gate.admit(deviceId, source, now)) return false;
+        this.#handshakes.identify(driver, gate.provenPair(deviceId, source, now), now);
+        return true;
+      },
+    });
+    const driver: StreamDriver = new StreamDriver(connection, transport, clock, () => this.#release(driver));
+    driver.owner = new ServerAttempt(reception, new StreamLink(driver, transport.peer), {
+      provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
+      handTo: (session) => {
+        this.#handshakes.leave(driver);
         driver.owner = session;
       },
-    );
+      onFailed: () => this.#onFailed(driver),
+    });
     this.#drivers.add(driver);
-    this.#handshakes.add(driver);
+    const displaced = this.#handshakes.enter(driver, source, clock.now());
+    displaced?.run((gone) => gone.abort({ code: "evicted" }));
     driver.start();
+    this.#alarm.set(this.#handshakes.timeout);
   }
 
-  #evictOldest(): void {
-    const [oldest] = this.#handshakes;
-    if (oldest === undefined) return;
-    this.#handshakes.delete(oldest);
-    oldest.run((connection) => connection.abort({ code: "evicted" }));
+  #sweep(): void {
+    for (const driver of this.#handshakes.takeOverdue(this.#options.clock.now())) {
+      driver.run((connection) => connection.abort({ code: "evicted" }));
+    }
+    this.#alarm.set(this.#handshakes.timeout);
+  }
+
+  /** A peer that does not end its side keeps a failed connection for a second: with too many of them the oldest has had its time. */
+  #onFailed(driver: StreamDriver): void {
+    this.#handshakes.leave(driver);
+    this.#leaving.add(driver);
+    if (this.#leaving.size <= this.#options.gate.limits.handshakes) return;
+    const [oldest] = this.#leaving;
+    oldest?.destroy();
   }
 
   #release(driver: StreamDriver): void {
     this.#drivers.delete(driver);
-    this.#handshakes.delete(driver);
+    this.#leaving.delete(driver);
     if (this.#drivers.size === 0) this.#onEmpty?.();
   }
 }

@@ -1,10 +1,15 @@
-import { DatagramEndpoint, type DatagramServer, type Instant } from "@usmp/protocol";
+import { DatagramEndpoint, type DatagramServer, type EndpointConfig, TokenBucket } from "@usmp/protocol";
 import { bindUdp, type DatagramTransport } from "@usmp/transport";
+import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
-import { DatagramDriver, datagramAddress, sendDatagram } from "./datagram-driver.ts";
+import { type DatagramAddress, DatagramDriver, datagramAddress, sendDatagram } from "./datagram-driver.ts";
+import { formatDeviceId } from "./device-id.ts";
 import { DatagramLink } from "./links.ts";
 import { ServerAttempt } from "./server-attempt.ts";
 import type { AcceptorOptions } from "./tcp-acceptor.ts";
+
+/** Datagrams a second that are reported as malformed; their addresses may be forged, so they must not crowd out what is not. */
+const MALFORMED_REPORTS = 4;
 
 /** Serves UDP sessions on one socket. */
 export class UdpAcceptor {
@@ -12,27 +17,35 @@ export class UdpAcceptor {
   readonly #transport: DatagramTransport;
   readonly #endpoint: DatagramEndpoint;
   readonly #drivers: Map<DatagramServer, DatagramDriver> = new Map();
+  readonly #alarm: Alarm;
   #stopping = false;
-  #alarmAt: Instant | undefined;
-  #cancelAlarm: (() => void) | undefined;
   #onEmpty: (() => void) | undefined;
 
-  private constructor(options: AcceptorOptions & { readonly maxSessions: number }, transport: DatagramTransport) {
+  private constructor(options: AcceptorOptions, transport: DatagramTransport) {
     this.#options = options;
     this.#transport = transport;
-    const { config, maxSessions, maxHandshakes, clock } = options;
-    this.#endpoint = new DatagramEndpoint({ ...config, maxSessions, maxHandshakes }, clock.now());
+    const { config, gate, clock, reception } = options;
+    const onTurnedAway = (deviceId: Uint8Array, from: unknown): void => {
+      const { host, port } = from as DatagramAddress;
+      const reason = { code: "rate-limited" } as const;
+      reception.refuse({ peer: { transport: "udp", host, port }, claimedDeviceId: formatDeviceId(deviceId), reason });
+    };
+    const reports = new TokenBucket({ perSecond: MALFORMED_REPORTS, burst: MALFORMED_REPORTS }, clock.now());
+    const onMalformed: EndpointConfig["onMalformed"] = (violation, breach, from) => {
+      if (!reports.take(clock.now())) return;
+      const { host, port } = from as DatagramAddress;
+      const reason = { code: "protocol-violation", violation, during: "handshake" } as const;
+      reception.refuse({ peer: { transport: "udp", host, port }, claimedDeviceId: undefined, reason, breach });
+    };
+    this.#endpoint = new DatagramEndpoint({ ...config, gate, onTurnedAway, onMalformed }, clock.now());
+    this.#alarm = new Alarm(clock, () => this.#onAlarm());
     transport.start({
       onDatagram: (data, from) => this.#onDatagram(data, datagramAddress(from)),
       onClose: (error) => this.#onClose(error),
     });
   }
 
-  static async open(
-    options: AcceptorOptions & { readonly maxSessions: number },
-    host: string | undefined,
-    port: number,
-  ): Promise<UdpAcceptor> {
+  static async open(options: AcceptorOptions, host: string | undefined, port: number): Promise<UdpAcceptor> {
     return new UdpAcceptor(options, await bindUdp({ host, port }));
   }
 
@@ -65,7 +78,7 @@ export class UdpAcceptor {
         this.#onEmpty = resolve;
       });
     }
-    this.#cancelAlarm?.();
+    this.#alarm.cancel();
     this.#endpoint.wipe();
     this.#transport.close();
   }
@@ -74,7 +87,7 @@ export class UdpAcceptor {
     const touched = this.#endpoint.handleDatagram(data, from, this.#options.clock.now());
     this.#transmit();
     for (const connection of touched) this.#driverOf(connection).drain();
-    this.#arm();
+    this.#alarm.set(this.#endpoint.pollTimeout());
   }
 
   #driverOf(connection: DatagramServer): DatagramDriver {
@@ -84,14 +97,13 @@ export class UdpAcceptor {
   #adopt(connection: DatagramServer): DatagramDriver {
     const { clock, reception } = this.#options;
     const driver = new DatagramDriver(connection, this.#transport, clock, () => this.#release(connection));
-    driver.owner = new ServerAttempt(
-      reception,
-      new DatagramLink(driver),
-      (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
-      (session) => {
+    driver.owner = new ServerAttempt(reception, new DatagramLink(driver), {
+      provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
+      handTo: (session) => {
         driver.owner = session;
       },
-    );
+      onFailed: () => {},
+    });
     this.#drivers.set(connection, driver);
     if (this.#stopping) connection.abort();
     return driver;
@@ -108,17 +120,11 @@ export class UdpAcceptor {
     }
   }
 
-  #arm(): void {
-    const next = this.#endpoint.pollTimeout();
-    if (next === undefined || (this.#alarmAt !== undefined && this.#alarmAt <= next)) return;
-    this.#cancelAlarm?.();
-    this.#alarmAt = next;
-    this.#cancelAlarm = this.#options.clock.schedule(next, () => {
-      this.#alarmAt = undefined;
-      this.#endpoint.handleTimeout(this.#options.clock.now());
-      this.#transmit();
-      this.#arm();
-    });
+  #onAlarm(): void {
+    const ended = this.#endpoint.handleTimeout(this.#options.clock.now());
+    this.#transmit();
+    for (const connection of ended) this.#driverOf(connection).drain();
+    this.#alarm.set(this.#endpoint.pollTimeout());
   }
 
   #onClose(error: Error | undefined): void {

@@ -128,6 +128,16 @@ describe("keys", () => {
     );
   });
 
+  test("what --allow-weak and --dev let in is said with the key, and of a strong key nothing", async () => {
+    expect(await keyLine(["--psk", SHORT_TEST_KEY, "--allow-weak"])).toContain("a weak key, let in by --allow-weak");
+    expect(await keyLine(["--psk", DEVELOPMENT_KEY, "--dev"])).toContain("DEVELOPMENT MODE");
+    expect(await keyLine(["--psk", STRONG_TEST_KEY, "--allow-weak"])).not.toContain("weak");
+  });
+
+  test("64 hex digits as text are strong", async () => {
+    expect(await keyLine(["--psk", `text:${STRONG_TEST_KEY}`])).not.toContain("weak");
+  });
+
   /** Serves until it listens, then ends it; answers how the key was named. */
   async function keyLine(words: string[], variables: Record<string, string> = {}, input = ""): Promise<string> {
     const environment = virtualEnvironment(variables, input);

@@ -1,7 +1,7 @@
 import type { AuditRow, AuditVerdict } from "../audit/audit-log.ts";
 import type { MasterRotation, StorageDescription } from "../registry/registry.ts";
 import type { ClockDoubt } from "../time/wall-clock.ts";
-import type { RefusalCause } from "../why/cause.ts";
+import type { CauseName } from "../why/cause.ts";
 
 /**
  * What the command line asks a running gateway for. JSON lines over DIR/control.sock (a named pipe on Windows):
@@ -35,7 +35,6 @@ export interface ControlMethods {
   "clock.confirm": { params: Empty; result: Empty };
   /** The sealed backup, in base64 pieces. */
   backup: { params: { passphrase?: string; recipient?: string }; item: { data: string } };
-  "doctor.path": { params: Empty; result: { tcp: PathResult | null; udp: PathResult | null } };
 }
 
 export type ControlMethod = keyof ControlMethods;
@@ -47,6 +46,8 @@ export interface AddParams {
   tags?: readonly string[];
   /** Hex digits of a key that was brought along. */
   key?: string;
+  /** Lets a weak key be brought along. */
+  allowWeak?: boolean;
   batch?: string;
 }
 
@@ -57,6 +58,7 @@ export interface RotateParams {
   compromised?: boolean;
   replace?: boolean;
   key?: string;
+  allowWeak?: boolean;
 }
 
 /** `usmp device add --json`, line by line. */
@@ -97,8 +99,8 @@ export interface SeenView {
   attempts: number;
 }
 
-/** `usmp why --json`, line by line: the fields of the cause stand beside its name. */
-export type RefusalView = RefusalCause & {
+/** `usmp why --json`, line by line: the fields of the cause stand beside its name, with null for what is undefined and times as texts. */
+export type RefusalView = { cause: CauseName } & { readonly [field: string]: unknown } & {
   time: string;
   firstTime: string;
   count: number;
@@ -124,10 +126,4 @@ export interface GatewayStatus {
   masterSource: string;
   masterExposure: string | null;
   masterRotation: MasterRotation | null;
-}
-
-export interface PathResult {
-  ok: boolean;
-  says: string;
-  roundTripMs: number | null;
 }

@@ -126,13 +126,16 @@ export class DeviceChanges {
     });
   }
 
-  /** The first proof of a generation that has none before it. */
+  /** The first proof of a generation that ends no other: one that has none before it, or is itself in its grace. */
   async notePlainProof(scope: ChangeScope, id: DeviceId, generation: number): Promise<void> {
     const before = this.#copy.get(id);
-    if (before?.current?.generation !== generation || before.current.provenAt !== undefined) return;
-    await storeProof(scope, id, generation);
-    const entry = { ...before, current: { ...before.current, provenAt: scope.time } };
-    scope.onceDurable(() => this.#put(entry, { type: "changed", id }));
+    for (const role of ["current", "previous"] as const) {
+      const key = before?.[role];
+      if (before === undefined || key?.generation !== generation || key.provenAt !== undefined) continue;
+      await storeProof(scope, id, generation);
+      const entry = { ...before, [role]: { ...key, provenAt: scope.time } };
+      scope.onceDurable(() => this.#put(entry, { type: "changed", id }));
+    }
   }
 
   async revoke(scope: ChangeScope, id: DeviceId): Promise<Device> {

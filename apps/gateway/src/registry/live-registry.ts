@@ -186,9 +186,10 @@ export class LiveRegistry implements Registry {
     const entry = copy.get(id);
     if (entry === undefined) return Promise.resolve();
     this.#kept.noteSeen(id, wallClock.now());
+    const { current, previous } = entry;
     const news =
-      entry.current?.generation === generation &&
-      (entry.current.provenAt === undefined || entry.previous !== undefined);
+      (current?.generation === generation && (current.provenAt === undefined || previous !== undefined)) ||
+      (previous?.generation === generation && previous.provenAt === undefined);
     return news ? this.#proofs.add(id, generation) : Promise.resolve();
   }
 
@@ -299,9 +300,9 @@ export class LiveRegistry implements Registry {
     const { copy, changes } = this.#parts;
     for (const [id, generation] of proofs) {
       const entry = copy.get(id);
-      if (entry?.current?.generation !== generation) continue;
-      if (entry.previous !== undefined) await changes.endPrevious(scope, id, "proven");
-      else await changes.notePlainProof(scope, id, generation);
+      if (entry?.current?.generation === generation && entry.previous !== undefined) {
+        await changes.endPrevious(scope, id, "proven");
+      } else await changes.notePlainProof(scope, id, generation);
     }
   }
 

@@ -17,15 +17,7 @@ export async function migrate(
   storage: Storage,
   migrations: Readonly<Record<string, Migration>> = MIGRATIONS,
 ): Promise<void> {
-  const done = await executed(storage.db);
-  const unknown = done.find((name) => migrations[name] === undefined);
-  if (unknown !== undefined) {
-    throw new GatewayError(
-      "newer-schema",
-      `the database ${storage.where} has the schema ${unknown}, which this version of usmp does not know; run the newer version that made it, ` +
-        "or restore a backup of before",
-    );
-  }
+  const done = await examineSchema(storage, migrations);
   if (done.length === Object.keys(migrations).length) return;
   if (done.length > 0) await storage.copyBeforeMigration(done.length);
   const provider = { getMigrations: () => Promise.resolve({ ...migrations }) };
@@ -37,6 +29,21 @@ export async function migrate(
       { cause: error },
     );
   }
+}
+
+/** Names of the migrations that the database has, and changes nothing. Throws GatewayError "newer-schema". */
+export async function examineSchema(
+  storage: Storage,
+  migrations: Readonly<Record<string, Migration>> = MIGRATIONS,
+): Promise<readonly string[]> {
+  const done = await executed(storage.db);
+  const unknown = done.find((name) => migrations[name] === undefined);
+  if (unknown === undefined) return done;
+  throw new GatewayError(
+    "newer-schema",
+    `the database ${storage.where} has the schema ${unknown}, which this version of usmp does not know; run the newer version that made it, ` +
+      "or restore a backup of before",
+  );
 }
 
 /** Names of the migrations that the database has; none in an empty one. */

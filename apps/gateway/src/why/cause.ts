@@ -5,13 +5,15 @@ import type { WallMs } from "../records.ts";
 /** Why an attempt was refused: what the wire cannot tell apart, told apart. Closed; `cause` is stable, docs/cli.md lists it. */
 export type RefusalCause =
   | { readonly cause: "unknown-device" /** Enrolled once, deleted since. */; readonly deletedAt: WallMs | undefined }
-  | { readonly cause: "wrong-key"; readonly form: KeyForm | undefined }
+  /** `tried` false: so many wrong keys came at once that this one was not looked into. */
+  | { readonly cause: "wrong-key"; readonly form: KeyForm | undefined; readonly tried: boolean }
   | { readonly cause: "development-key" }
   | { readonly cause: "published-key"; readonly name: string }
   | { readonly cause: "key-of-another-device" } // a device's snippet was copied with its key: never says whose
   | { readonly cause: "old-generation"; readonly holds: number; readonly current: number }
-  | { readonly cause: "revoked"; readonly since: WallMs }
-  | { readonly cause: "suspended"; readonly since: WallMs }
+  /** `held`: whether the proof was made with a key of this device; undefined: not looked into. */
+  | { readonly cause: "revoked"; readonly since: WallMs; readonly held: boolean | undefined }
+  | { readonly cause: "suspended"; readonly since: WallMs; readonly held: boolean | undefined }
   | { readonly cause: "own-device-id" }
   | { readonly cause: "version"; readonly saw: number }
   | {

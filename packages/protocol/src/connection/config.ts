@@ -32,6 +32,8 @@ export interface ClientConfig extends ConnectionConfig {
 }
 
 export interface ServerConfig extends ConnectionConfig {
+  /** False when no session of this device fits any more: asked once its proof was good, before SESSION_OK. Absent: it always fits. */
+  readonly hasRoom?: ((deviceId: Uint8Array) => boolean) | undefined;
   /** True for the ids of this host's own client role: their HELLOs are reflections (spec section 3). */
   readonly isOwnDevice: (deviceId: Uint8Array) => boolean;
 }

@@ -1,11 +1,12 @@
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { UsageError } from "../errors.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
 import { FrameType } from "../wire/frame.ts";
 import type { ConnectionConfig, Timing } from "./config.ts";
 import { ControlTraffic } from "./control-traffic.ts";
 import { Counters } from "./counters.ts";
-import type { CloseReason, ConnectionEvent, HandshakeAwait, Undelivered } from "./events.ts";
+import type { Breach, CloseReason, ConnectionEvent, HandshakeAwait, Undelivered } from "./events.ts";
 
 export type ConnectionState = "handshaking" | "established" | "closing" | "closed";
 
@@ -57,6 +58,16 @@ export abstract class Connection {
   /** Smoothed round trip in milliseconds, where the transport measures one. */
   abstract get roundTripMs(): number | undefined;
 
+  /** Where the peer broke the protocol, once the connection has ended for that; in-order transports alone. */
+  get breach(): Breach | undefined {
+    return undefined;
+  }
+
+  /** Server: the last proof that was refused, once, and also after the end. Its holder wipes it. */
+  takeProofTrial(): ProofTrial | undefined {
+    return undefined;
+  }
+
   pollEvent(): ConnectionEvent | undefined {
     const event = this.#events?.shift();
     if (this.#events?.length === 0) this.#events = undefined;
@@ -106,6 +117,12 @@ export abstract class Connection {
     this.advance(now);
   }
 
+  /** Ends at once for a reason of the server's, and says BYE once: whether it arrives is not waited for. Idempotent. */
+  dismiss(reason: CloseReason, now: Instant): void {
+    if (this.#state === "established") this.sendBye(now);
+    this.finish(reason);
+  }
+
   /** Ends at once and says nothing to the peer. Idempotent. */
   abort(reason: CloseReason = { code: "aborted" }): void {
     this.finish(reason);
@@ -125,6 +142,8 @@ export abstract class Connection {
   protected abstract get settled(): boolean;
   protected abstract sendControl(type: typeof FrameType.PING | typeof FrameType.PONG, now: Instant): void;
   protected abstract sendRekey(now: Instant): void;
+  /** Puts a BYE out that is not sent again. */
+  protected abstract sendBye(now: Instant): void;
   /** Forgets every key. */
   protected abstract wipe(): void;
   /** Messages whose fate closing decides. */

@@ -43,6 +43,9 @@ export type DropCause =
   | "too-many-challenges"
   /** No session and no handshake belongs to it. */
   | "no-session"
-  | "server-full";
+  /** A HELLO without cookie beyond what the server answers in a second. */
+  | "cookie-limited"
+  /** A HELLO whose cookie was good, beyond what its source may begin. */
+  | "rate-limited";
 
 const NONE: ReadonlyMap<DropCause, number> = new Map();

@@ -1,4 +1,5 @@
 import type { Secret } from "../crypto/secret.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { sessionRoute } from "../record/protection.ts";
 import { ProofBudget } from "../recovery/proof-budget.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
@@ -20,8 +21,10 @@ const ABANDONED_AFTER_MS = 15_000;
 
 /** What a server's endpoint does for its connections. */
 export interface DatagramHost {
-  /** Draws a session id whose route no other session has. */
-  newSessionId(): Uint8Array;
+  /** Draws a session id whose route no other session has; undefined when no session of this device fits any more. */
+  newSessionId(deviceId: Uint8Array): Uint8Array | undefined;
+  /** True when a wrong proof may be looked at, beyond those that each handshake has of its own. */
+  takeWrongProof(now: Instant): boolean;
   /** The connection is reachable under its session id from now on. */
   onEstablished(connection: DatagramServer, route: number): void;
   /** The session's peer is at another address now. */
@@ -88,8 +91,12 @@ export class DatagramServer extends DatagramConnection {
     return this.#admission.sameProof(payloadOf(helloAck));
   }
 
+  override takeProofTrial(): ProofTrial | undefined {
+    return this.#admission.takeTrial();
+  }
+
   protected override get awaiting(): HandshakeAwait {
-    return "HELLO_ACK";
+    return this.#admission.awaitsKeys ? "keys" : "HELLO_ACK";
   }
 
   protected override handleHandshakeFrame(frame: Frame, from: Address, now: Instant): void {
@@ -98,7 +105,8 @@ export class DatagramServer extends DatagramConnection {
     if (proof === undefined) return this.drop("bad-length");
     if (this.#admission.sameProof(proof)) return this.#onKnownProof(frame, from, now);
     if (this.state !== "handshaking" || this.#admission.hasProof) return this.drop("unexpected-type");
-    if (!this.#proofs.allows(now)) return this.drop("proof-budget");
+    // A stranger who guesses the peer's port must not use up the true peer's tries: what the server can afford is looked at.
+    if (!this.#proofs.allows(now) && !this.#host.takeWrongProof(now)) return this.drop("proof-budget");
     this.#admission.giveProof(proof);
     this.#helloAck = { type: frame.type, seq: frame.seq };
     this.#decide(now);
@@ -183,8 +191,9 @@ export class DatagramServer extends DatagramConnection {
   }
 
   #decide(now: Instant): void {
-    const verdict = this.#admission.decide(() => this.#host.newSessionId());
+    const verdict = this.#admission.decide(() => this.#host.newSessionId(this.#admission.handshake.deviceId));
     if (verdict === "waiting") return;
+    if (verdict === "server-full") return this.finish({ code: verdict });
     if (verdict === "weak-key-share") {
       return this.finish({ code: "protocol-violation", violation: verdict, during: "handshake" });
     }

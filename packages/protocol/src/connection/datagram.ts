@@ -253,6 +253,10 @@ export abstract class DatagramConnection extends Connection {
     epochs.initiate(salt);
   }
 
+  protected override sendBye(now: Instant): void {
+    this.#established.lanes.sayBye(now);
+  }
+
   protected override undelivered(): Undelivered {
     return this.#session?.lanes.messages.pending() ?? super.undelivered();
   }

@@ -1,26 +1,44 @@
 import { constantTimeEqual } from "../crypto/equal.ts";
+import type { Violation } from "../errors.ts";
+import type { Gate } from "../fairness/gate.ts";
+import { sourceOf } from "../fairness/source.ts";
+import { WaitingRoom } from "../fairness/waiting-room.ts";
 import { CookieJar } from "../handshake/cookie.ts";
 import { randomSessionId } from "../handshake/server.ts";
 import { frameRoute, sessionRoute } from "../record/protection.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
-import { decodeFrame, encodeFrame, type Frame, FrameType, isSessionType, payloadOf } from "../wire/frame.ts";
+import { copyBytes } from "../wire/bytes.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  FrameType,
+  isSessionType,
+  payloadOf,
+  violationOffset,
+} from "../wire/frame.ts";
 import { type Hello, parseHello } from "../wire/message.ts";
 import { decodeUtack, encodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
 import type { ServerConfig } from "./config.ts";
 import { Counters, type DropCause } from "./counters.ts";
 import type { Datagram } from "./datagram.ts";
 import { type DatagramHost, DatagramServer, type Farewell } from "./datagram-server.ts";
-import type { Address } from "./events.ts";
+import type { Address, Breach } from "./events.ts";
 import { RetryRing } from "./retry-ring.ts";
 
 /** How long a peer's repeated BYE is still acknowledged, and for how many ended sessions. */
 const FAREWELL_MS = 10_000;
 const MAX_FAREWELLS = 1_024;
+/** Of a datagram that is no frame: enough to see another version or another protocol. */
+const HEAD_LENGTH = 4;
 
 export interface EndpointConfig extends ServerConfig {
-  readonly maxSessions: number;
-  /** Handshakes under way at once; the oldest gives way to a new one whose cookie verified. */
-  readonly maxHandshakes: number;
+  /** What peers that have proved nothing may cost; one for all of a server's transports. */
+  readonly gate: Gate;
+  /** Hears of HELLOs whose cookie was good, and which were not let in; nothing was spent on them. */
+  readonly onTurnedAway?: ((deviceId: Uint8Array, from: Address) => void) | undefined;
+  /** Hears of datagrams that are no frames, from addresses where nothing else is; anybody can send those, under any address. */
+  readonly onMalformed?: ((violation: Violation, breach: Breach, from: Address) => void) | undefined;
   /** Passed on to every connection; see DatagramOptions. */
   readonly firstSeq?: number | undefined;
 }
@@ -43,13 +61,13 @@ export class DatagramEndpoint {
   /** Handshakes and sessions, in the order of their beginning. */
   readonly #byAddress: Map<string, Set<DatagramServer>> = new Map();
   readonly #byRoute: Map<number, DatagramServer> = new Map();
-  /** In the order of their beginning. */
-  readonly #handshakes: Set<DatagramServer> = new Set();
+  readonly #handshakes: WaitingRoom<DatagramServer>;
   readonly #farewells: Map<number, Farewell & { readonly until: Instant }> = new Map();
   #now: Instant;
 
   constructor(config: EndpointConfig, now: Instant) {
     this.#config = config;
+    this.#handshakes = new WaitingRoom(config.gate.limits);
     this.#cookies = new CookieJar(config.crypto, now);
     this.#now = now;
   }
@@ -68,7 +86,7 @@ export class DatagramEndpoint {
     this.counters.bytesReceived += datagram.length;
     if (looksLikeUtack(datagram)) return this.#onUtack(decodeUtack(datagram), from, now);
     const frame = decodeFrame(datagram);
-    if (typeof frame === "string") return this.#drop(frame);
+    if (typeof frame === "string") return this.#dropMalformed(frame, datagram, from);
     this.counters.framesReceived++;
     if (frame.type === FrameType.HELLO) return this.#onHello(frame, from, now);
     if (isSessionType(frame.type)) return this.#onSessionFrame(frame, from, now);
@@ -82,16 +100,21 @@ export class DatagramEndpoint {
   }
 
   pollTimeout(): Instant | undefined {
-    return earliest(this.#retries.timeout, this.#farewells.values().next().value?.until);
+    const stateless = earliest(this.#retries.timeout, this.#farewells.values().next().value?.until);
+    return earliest(stateless, this.#handshakes.timeout);
   }
 
-  handleTimeout(now: Instant): void {
+  /** Answers the connections that it ended, for the driver to drain: handshakes whose time is over because places are scarce. */
+  handleTimeout(now: Instant): readonly DatagramServer[] {
     this.#now = now;
     for (const retry of this.#retries.takeDue(now)) this.#transmit(retry);
     for (const [route, { until }] of this.#farewells) {
       if (until > now) break;
       this.#farewells.delete(route);
     }
+    const overdue = this.#handshakes.takeOverdue(now);
+    for (const connection of overdue) connection.abort({ code: "evicted" });
+    return overdue;
   }
 
   /** Forgets the cookie secrets. Connections are closed by their driver. */
@@ -111,12 +134,16 @@ export class DatagramEndpoint {
       known.handleHello(frame, from, now);
       return [known];
     }
-    if (this.#byRoute.size >= this.#config.maxSessions) return this.#drop("server-full");
-    return this.#begin(frame, hello, from, now);
+    const source = sourceAt(from);
+    if (this.#config.gate.admit(hello.deviceId, source, now)) return this.#begin(frame, hello, from, source, now);
+    this.#config.onTurnedAway?.(hello.deviceId, from);
+    return this.#drop("rate-limited");
   }
 
   /** UTACK and HELLO_RETRY: 35 bytes for 50, and 28 more after a second (spec section 6: at most 1.6 times). */
   #answerBareHello(frame: Frame, hello: Hello, from: Address, now: Instant): readonly DatagramServer[] {
+    // Without its UTACK the client sends its HELLO again.
+    if (!this.#config.gate.takeCookie(sourceAt(from), now)) return this.#drop("cookie-limited");
     const cookie = this.#cookies.issue(from.key, hello, now);
     const retry = { data: encodeFrame(FrameType.HELLO_RETRY, 0, cookie), to: from };
     this.#transmit({ data: encodeUtack(frame.type, frame.seq), to: from });
@@ -125,18 +152,18 @@ export class DatagramEndpoint {
     return NONE;
   }
 
-  #begin(frame: Frame, hello: Hello, from: Address, now: Instant): readonly DatagramServer[] {
+  #begin(frame: Frame, hello: Hello, from: Address, source: string, now: Instant): readonly DatagramServer[] {
     const here = this.#at(from).filter(({ state }) => state === "handshaking");
     const crowded = here.length >= MAX_HANDSHAKES_PER_ADDRESS ? here[0] : undefined;
-    const oldest = this.#handshakes.size >= this.#config.maxHandshakes ? first(this.#handshakes) : undefined;
-    const givesWay = crowded ?? oldest;
-    givesWay?.abort({ code: "evicted" });
+    crowded?.abort({ code: "evicted" });
     const options = { peer: from, firstSeq: this.#config.firstSeq };
     const connection = new DatagramServer(this.#config, options, this.#host, hello, now);
+    const displaced = this.#handshakes.enter(connection, source, now);
+    displaced?.abort({ code: "evicted" });
+    this.#handshakes.identify(connection, this.#config.gate.provenPair(hello.deviceId, source, now), now);
     this.#join(connection, from);
-    this.#handshakes.add(connection);
     connection.handleHello(frame, from, now);
-    return givesWay === undefined ? [connection] : [givesWay, connection];
+    return [crowded, displaced, connection].filter((touched) => touched !== undefined);
   }
 
   #onHelloAck(frame: Frame, from: Address, now: Instant): readonly DatagramServer[] {
@@ -175,7 +202,9 @@ export class DatagramEndpoint {
   }
 
   readonly #host: DatagramHost = {
-    newSessionId: () => {
+    takeWrongProof: (now) => this.#config.gate.takeWrongProof(now),
+    newSessionId: (deviceId) => {
+      if (this.#config.hasRoom?.(deviceId) === false) return undefined;
       for (;;) {
         const sessionId = randomSessionId(this.#config.crypto);
         const route = sessionRoute(sessionId);
@@ -183,7 +212,7 @@ export class DatagramEndpoint {
       }
     },
     onEstablished: (connection, route) => {
-      this.#handshakes.delete(connection);
+      this.#handshakes.leave(connection);
       this.#byRoute.set(route, connection);
     },
     onMoved: (connection, from) => {
@@ -191,7 +220,7 @@ export class DatagramEndpoint {
       this.#join(connection, connection.address);
     },
     onClosed: (connection, route, farewell) => {
-      this.#handshakes.delete(connection);
+      this.#handshakes.leave(connection);
       this.#leave(connection, connection.address);
       if (route === undefined) return;
       this.#byRoute.delete(route);
@@ -224,6 +253,14 @@ export class DatagramEndpoint {
     this.#outbox.push(datagram);
   }
 
+  #dropMalformed(violation: Violation, datagram: Uint8Array, from: Address): readonly DatagramServer[] {
+    if (!this.#byAddress.has(from.key)) {
+      const head = copyBytes(datagram, 0, Math.min(datagram.length, HEAD_LENGTH));
+      this.#config.onMalformed?.(violation, { offset: violationOffset(violation), head }, from);
+    }
+    return this.#drop(violation);
+  }
+
   #drop(cause: DropCause): readonly DatagramServer[] {
     this.counters.drop(cause);
     return NONE;
@@ -232,6 +269,6 @@ export class DatagramEndpoint {
 
 const NONE: readonly DatagramServer[] = [];
 
-function first<T>(set: ReadonlySet<T>): T | undefined {
-  return set.values().next().value;
+function sourceAt({ key, host }: Address): string {
+  return host === undefined ? key : sourceOf(host);
 }

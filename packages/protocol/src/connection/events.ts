@@ -4,6 +4,8 @@ import type { FrameType } from "../wire/frame.ts";
 /** Where a datagram peer is. The driver passes its own objects; the core compares keys and hands the objects back. */
 export interface Address {
   readonly key: string;
+  /** The IP address alone: whom a server's limits count it to. Default: the key. */
+  readonly host?: string | undefined;
 }
 
 /** What a connection tells its driver. One union, meant for an exhaustive switch. */
@@ -47,7 +49,10 @@ export type CloseReason =
   | { readonly code: "closed-by-peer" }
   | { readonly code: "aborted" }
   | { readonly code: "replaced" }
+  | { readonly code: "dismissed"; readonly cause: string }
   | { readonly code: "evicted" }
+  | { readonly code: "rate-limited" }
+  | { readonly code: "server-full" }
   | { readonly code: "authentication-failed"; readonly cause: AuthenticationFailure }
   | { readonly code: "protocol-violation"; readonly violation: Violation; readonly during: "handshake" | "session" }
   | { readonly code: "handshake-timeout"; readonly awaiting: HandshakeAwait }
@@ -56,8 +61,16 @@ export type CloseReason =
   | { readonly code: "transport-ended"; readonly during: "handshake" | "session"; readonly awaiting?: HandshakeAwait }
   | { readonly code: "transport-failed"; readonly message: string };
 
-/** The frame that the handshake was waiting for. */
-export type HandshakeAwait = keyof typeof FrameType;
+/** Where a peer's bytes broke the protocol. */
+export interface Breach {
+  /** Bytes of the stream before the field that is wrong; on datagrams, bytes of the datagram. */
+  readonly offset: number;
+  /** At most the first four bytes of what should have been a frame: they show another version or another protocol. Empty for a whole frame. */
+  readonly head: Uint8Array;
+}
+
+/** The frame that the handshake was waiting for; "keys" when it had all that the peer owed, and the application's look-up was not done. */
+export type HandshakeAwait = keyof typeof FrameType | "keys";
 
 /** Known inside only; from outside all of them look alike (spec section 3). */
 export type AuthenticationFailure = "unknown-device" | "wrong-key" | "own-device-id" | "peer-proof";

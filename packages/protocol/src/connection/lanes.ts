@@ -98,6 +98,11 @@ export class Lanes {
     this.#message = this.#seal(FrameType.REKEY, salt, now);
   }
 
+  /** Sends a BYE past everything that waits, and never again. */
+  sayBye(now: Instant): void {
+    this.#seal(FrameType.BYE, NOTHING, now);
+  }
+
   /** Sends our REKEY no more: the peer has shown its keys, which acknowledges it, or has won a tie. Other frames stay. */
   endRekey(): void {
     if (this.#message?.type === FrameType.REKEY) this.#message = undefined;

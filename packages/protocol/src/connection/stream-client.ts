@@ -9,7 +9,7 @@ import { StreamConnection, type StreamOptions } from "./stream.ts";
 /** The client's side of a connection over an in-order transport. HELLO is ready to be polled from the start. */
 export class StreamClient extends StreamConnection {
   readonly #handshake: ClientHandshake;
-  #awaiting: HandshakeAwait = "CHALLENGE";
+  #awaiting: "CHALLENGE" | "SESSION_OK" = "CHALLENGE";
 
   constructor(config: ClientConfig, options: StreamOptions, now: Instant) {
     super("client", config, options, now);

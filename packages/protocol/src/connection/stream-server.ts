@@ -1,5 +1,6 @@
 import { COOKIE_HELLO_LENGTH } from "../constants.ts";
 import type { Secret } from "../crypto/secret.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { randomSessionId } from "../handshake/server.ts";
 import type { Instant } from "../time.ts";
 import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";
@@ -9,15 +10,25 @@ import type { ServerConfig } from "./config.ts";
 import type { HandshakeAwait } from "./events.ts";
 import { StreamConnection, type StreamOptions } from "./stream.ts";
 
+/** What a server's acceptor does for its connections. */
+export interface StreamHost {
+  /** HELLO came, and nothing was spent on it yet: false ends the connection. */
+  admit(deviceId: Uint8Array, now: Instant): boolean;
+}
+
 /** The server's side of a connection over an in-order transport. */
 export class StreamServer extends StreamConnection {
   readonly #config: ServerConfig;
+  /** Until HELLO. */
+  #host: StreamHost | undefined;
   #admission: Admission | undefined;
   #proven = false;
 
-  constructor(config: ServerConfig, options: StreamOptions, now: Instant) {
+  /** Without a host every HELLO is taken. */
+  constructor(config: ServerConfig, options: StreamOptions, now: Instant, host?: StreamHost) {
     super("server", config, options, now);
     this.#config = config;
+    this.#host = host;
   }
 
   /** Answers `keys-needed`: at most four candidate keys, none for an unknown device. They stay the caller's, until `established` or `closed`. */
@@ -27,8 +38,13 @@ export class StreamServer extends StreamConnection {
     this.#decide(now);
   }
 
+  override takeProofTrial(): ProofTrial | undefined {
+    return this.#admission?.takeTrial();
+  }
+
   protected override get awaiting(): HandshakeAwait {
-    return this.#admission === undefined ? "HELLO" : "HELLO_ACK";
+    if (this.#admission === undefined) return "HELLO";
+    return this.#admission.awaitsKeys ? "keys" : "HELLO_ACK";
   }
 
   protected override handleHandshakeFrame(frame: Frame, now: Instant): void {
@@ -53,6 +69,9 @@ export class StreamServer extends StreamConnection {
     const payload = payloadOf(frame);
     const hello = parseHello(payload);
     if (hello === undefined || payload.length === COOKIE_HELLO_LENGTH) return this.violate("bad-length");
+    const admitted = this.#host?.admit(hello.deviceId, now) ?? true;
+    this.#host = undefined;
+    if (!admitted) return this.finish({ code: "rate-limited" });
     this.#admission = new Admission(this.crypto, hello, this.#config.isOwnDevice(hello.deviceId));
     this.sendPlain(FrameType.CHALLENGE, 0, this.#admission.handshake.challenge(), now);
     this.emit({ type: "keys-needed", deviceId: hello.deviceId });
@@ -66,8 +85,9 @@ export class StreamServer extends StreamConnection {
   }
 
   #decide(now: Instant): void {
-    const verdict = this.#admission?.decide(() => randomSessionId(this.crypto));
+    const verdict = this.#admission?.decide(() => this.#newSessionId());
     if (verdict === undefined || verdict === "waiting") return;
+    if (verdict === "server-full") return this.finish({ code: verdict });
     if (verdict === "weak-key-share") return this.violate("weak-key-share");
     if ("refused" in verdict) return this.finish({ code: "authentication-failed", cause: verdict.refused });
     const { deviceId } = (this.#admission as Admission).handshake;
@@ -75,5 +95,10 @@ export class StreamServer extends StreamConnection {
     this.sendPlain(FrameType.SESSION_OK, 0, verdict.sessionOk, now);
     this.establish(verdict.sessionId, verdict.keys);
     this.emit({ type: "established", deviceId, sessionId: verdict.sessionId, keyIndex: verdict.keyIndex });
+  }
+
+  #newSessionId(): Uint8Array | undefined {
+    const { deviceId } = (this.#admission as Admission).handshake;
+    return (this.#config.hasRoom?.(deviceId) ?? true) ? randomSessionId(this.crypto) : undefined;
   }
 }

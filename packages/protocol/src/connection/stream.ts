@@ -5,11 +5,12 @@ import { Assembler, fragmentAt, fragmentCount, fragmentType } from "../record/fr
 import { nonceMatches, plaintextLength, sealedLength, sealFrame } from "../record/protection.ts";
 import { StreamEpochs } from "../record/stream-epochs.ts";
 import type { Instant } from "../time.ts";
-import { type Frame, FrameType, isSessionType, writeCrc, writeHeader } from "../wire/frame.ts";
+import { type Frame, FrameType, isSessionType, violationOffset, writeCrc, writeHeader } from "../wire/frame.ts";
 import { Framer } from "../wire/framer.ts";
 import { type FrameSlab, Output } from "../wire/output.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
+import type { Breach } from "./events.ts";
 
 /** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
 const SPENT_SEQ: number = LAST_SEQ - 16;
@@ -35,12 +36,17 @@ export abstract class StreamConnection extends Connection {
   #assembler: Assembler | undefined;
   #paused = false;
   #sendCount = 0;
+  #breach: Breach | undefined;
 
   protected constructor(side: Side, config: ConnectionConfig, options: StreamOptions, now: Instant) {
     super(config, now);
     this.#side = side;
     this.#output = new Output(options.slab);
     this.#firstSeq = options.firstSeq ?? 0;
+  }
+
+  override get breach(): Breach | undefined {
+    return this.#breach;
   }
 
   /** Takes a chunk as it came from the transport; views of it are used until this returns, none is kept. */
@@ -51,7 +57,7 @@ export abstract class StreamConnection extends Connection {
     for (;;) {
       const frame = this.#framer.next();
       if (frame === undefined) return;
-      if (typeof frame === "string") return this.violate(frame);
+      if (typeof frame === "string") return this.violate(frame, this.#framer.rejectedHead);
       this.#handleFrame(frame, now);
       if (this.isClosed()) return;
     }
@@ -88,8 +94,7 @@ export abstract class StreamConnection extends Connection {
 
   /** Says BYE and ends. What was sent before is ready to be polled, BYE behind it. Idempotent. */
   close(now: Instant): void {
-    if (this.state === "established") this.#seal(FrameType.BYE, NOTHING, now);
-    this.finish({ code: "closed-locally" });
+    this.dismiss({ code: "closed-locally" }, now);
   }
 
   /** The driver stops reading because the application is behind: silence no longer counts against the peer. */
@@ -127,7 +132,8 @@ export abstract class StreamConnection extends Connection {
     this.enter("established");
   }
 
-  protected violate(violation: Violation): void {
+  protected violate(violation: Violation, head: Uint8Array = NOTHING): void {
+    this.#breach = { offset: this.#framer.frameStart + violationOffset(violation), head };
     this.finish({
       code: "protocol-violation",
       violation,
@@ -169,6 +175,10 @@ export abstract class StreamConnection extends Connection {
     this.#seal(FrameType.REKEY, salt, now);
     this.#session.initiate(salt);
     this.noteRekeyed("us");
+  }
+
+  protected override sendBye(now: Instant): void {
+    this.#seal(FrameType.BYE, NOTHING, now);
   }
 
   protected override wipe(): void {
@@ -255,7 +265,6 @@ export abstract class StreamConnection extends Connection {
   /** P5: the session ends before its sequence numbers do. */
   #endIfSpent(now: Instant): void {
     if (this.#session.nextSeq < SPENT_SEQ) return;
-    this.#seal(FrameType.BYE, NOTHING, now);
-    this.finish({ code: "sequence-exhausted" });
+    this.dismiss({ code: "sequence-exhausted" }, now);
   }
 }

@@ -6,6 +6,7 @@ import { Secret } from "../crypto/secret.ts";
 import { concatBytes } from "../wire/bytes.ts";
 import type { Hello } from "../wire/message.ts";
 import type { Established } from "./client.ts";
+import { ProofTrial } from "./proof-trial.ts";
 import { clientProof, serverProof, type Transcript } from "./transcript.ts";
 
 /** Keys tried for one HELLO_ACK. Fewer candidates are filled up with decoys to MIN, so that an unknown id costs the same. */
@@ -54,18 +55,19 @@ export class ServerHandshake {
 
   /**
    * Checks the client's proof against the candidate keys (none for an unknown device) and, when one is good, draws a session id
-   * and derives the keys. The keys stay the caller's. Work and time do not depend on which candidate was good, nor on whether
+   * (undefined: there is no room for a session) and derives the keys. The keys stay the caller's. Work and time do not depend on which candidate was good, nor on whether
    * there were none, one or two.
    */
   accept(
     proof: Uint8Array,
     candidates: readonly Secret[],
-    newSessionId: () => Uint8Array,
-  ): Accepted | "bad-proof" | "weak-key-share" {
+    newSessionId: () => Uint8Array | undefined,
+  ): Accepted | "bad-proof" | "weak-key-share" | "server-full" {
     const keyIndex = this.#matchingKey(proof, candidates);
     const psk = candidates[keyIndex];
     if (psk === undefined) return "bad-proof";
     const sessionId = newSessionId();
+    if (sessionId === undefined) return "server-full";
     const { nonce, clientPublicKey, serverPublicKey } = this.#transcript;
     const keys = this.#crypto.deriveTrafficKeys({
       side: "server",
@@ -83,6 +85,11 @@ export class ServerHandshake {
       keyIndex,
       sessionOk: concatBytes(sessionId, serverProof(this.#crypto, psk, this.#transcript, sessionId)),
     };
+  }
+
+  /** The refused proof, taken over, for diagnosis. */
+  trial(proof: Uint8Array): ProofTrial {
+    return new ProofTrial(this.#crypto, proof, this.#transcript);
   }
 
   /** Forgets the ephemeral private key. Idempotent. */

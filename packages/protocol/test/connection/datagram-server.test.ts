@@ -177,16 +177,26 @@ describe("a wrong proof to a datagram server", () => {
 
   it("is checked eight times at once, then once each 250 ms, with no X25519 exchange; the true one still completes", () => {
     const { provider, calls, reset } = countingCrypto(nodeCrypto);
-    const { machine, give, helloAck } = challenged({ server: { crypto: provider } });
+    const { machine, give, helloAck } = challenged({
+      server: { crypto: provider, limits: { wrongProofsPerSecond: 1 } },
+    });
     reset();
+    // The ninth is at the cost of the whole server, which has one a second to spare here.
     for (let i = 0; i < 100; i++) give(wrongProof(), 10);
-    expect(calls).toMatchObject({ hmacSha256: 8 * 2, deriveTrafficKeys: 0, generateKeyPair: 0 });
-    expect(machine.counters.dropped("proof-budget")).toBe(92);
+    expect(calls).toMatchObject({ hmacSha256: 9 * 2, deriveTrafficKeys: 0, generateKeyPair: 0 });
+    expect(machine.counters.dropped("proof-budget")).toBe(91);
     give(helloAck, 259);
     expect(machine.state).toBe("handshaking");
     give(helloAck, 260);
     expect(machine.state).toBe("established");
     expect(calls.deriveTrafficKeys).toBe(1);
+  });
+
+  it("does not keep the true one waiting, however many come, while the server can afford to look", () => {
+    const { machine, give, helloAck } = challenged();
+    for (let i = 0; i < 1_000; i++) give(wrongProof(), 10);
+    give(helloAck, 10);
+    expect(machine.state).toBe("established");
   });
 
   it.each<[string, readonly Secret[], boolean, string]>([
@@ -215,6 +225,13 @@ describe("a wrong proof to a datagram server", () => {
     expect(costs[0]).toMatchObject({ generateKeyPair: 1, deriveTrafficKeys: 0 });
     expect(costs[1]).toEqual(costs[0]);
     expect(costs[2]).toEqual(costs[0]);
+  });
+
+  it("is none when the application's look-up did not answer in time: that counts against nobody", () => {
+    const { machine, give, helloAck } = challenged({}, "not yet");
+    give(helloAck);
+    machine.handleTimeout(after(10_000));
+    expect(closeReason(machine)).toEqual({ code: "handshake-timeout", awaiting: "keys" });
   });
 
   it("is none when no HELLO_ACK ever came: that is a timeout", () => {

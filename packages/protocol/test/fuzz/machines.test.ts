@@ -105,7 +105,7 @@ test.each(ROLES)(
 test("any datagrams leave an endpoint with bounded state, its live session untouched, and answers of at most 1.6 times their bytes", () => {
   for (const random of batches(20_000, BATCH)) {
     withSeed(random.seed, () => {
-      const endpoint = newEndpoint({ server: { maxHandshakes: 8, maxSessions: 8 } });
+      const endpoint = newEndpoint({ server: { limits: { handshakes: 8 } } });
       const { machine, raw } = establishedDatagramServer({ endpoint });
       const corpus = [...handshakeCorpus(), ...sessionCorpus(raw, random).filter((frame) => frame[3] !== 8)];
       datagramsFrom(endpoint);

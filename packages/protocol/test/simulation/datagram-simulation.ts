@@ -5,6 +5,8 @@ import { DatagramClient } from "../../src/connection/datagram-client.ts";
 import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import { DatagramEndpoint } from "../../src/connection/endpoint.ts";
 import type { Address } from "../../src/connection/events.ts";
+import { Gate } from "../../src/fairness/gate.ts";
+import { parseLimits } from "../../src/fairness/limits.ts";
 import type { Instant } from "../../src/time.ts";
 import { clientConfig, serverConfig, testPsk } from "../support/fixtures.ts";
 import { eventsFrom } from "../support/streams.ts";
@@ -55,7 +57,10 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
     });
     this.#attacker = new DatagramAttacker(random.fork(), this.#link);
     this.#endpoint = new DatagramEndpoint(
-      { ...serverConfig({ crypto: this.crypto.server }), maxSessions: 4, maxHandshakes: 4 },
+      {
+        ...serverConfig({ crypto: this.crypto.server }),
+        gate: new Gate(parseLimits({ handshakes: 4 }), this.now),
+      },
       this.now,
     );
     this.#client = new DatagramClient(clientConfig({ crypto: this.crypto.client }), { peer: SERVER_ADDRESS }, this.now);

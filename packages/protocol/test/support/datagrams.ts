@@ -5,6 +5,8 @@ import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import { DatagramEndpoint, type EndpointConfig } from "../../src/connection/endpoint.ts";
 import type { Address } from "../../src/connection/events.ts";
 import type { Side } from "../../src/crypto/provider.ts";
+import { Gate } from "../../src/fairness/gate.ts";
+import { parseLimits } from "../../src/fairness/limits.ts";
 import type { Instant } from "../../src/time.ts";
 import { FrameType } from "../../src/wire/frame.ts";
 import { encodeUtack, looksLikeUtack } from "../../src/wire/utack.ts";
@@ -18,7 +20,7 @@ export const OTHER_ADDRESS: Address = { key: "198.51.100.8:40002" };
 
 export interface DatagramOverrides {
   readonly client?: Partial<ClientConfig>;
-  readonly server?: Partial<EndpointConfig>;
+  readonly server?: Partial<EndpointConfig> & { readonly limits?: Parameters<typeof parseLimits>[0] };
   readonly firstSeq?: number;
   readonly now?: Instant;
 }
@@ -27,8 +29,10 @@ export function newDatagramClient({ client, firstSeq, now = START }: DatagramOve
   return new DatagramClient(clientConfig(client), { peer: SERVER_ADDRESS, firstSeq }, now);
 }
 
-export function newEndpoint({ server, firstSeq, now = START }: DatagramOverrides = {}): DatagramEndpoint {
-  return new DatagramEndpoint({ ...serverConfig(), maxSessions: 100, maxHandshakes: 100, firstSeq, ...server }, now);
+export function newEndpoint({ server = {}, firstSeq, now = START }: DatagramOverrides = {}): DatagramEndpoint {
+  const { limits, ...config } = server;
+  const gate = new Gate(parseLimits(limits), now);
+  return new DatagramEndpoint({ ...serverConfig(), gate, firstSeq, ...config }, now);
 }
 
 /** What is ready to leave, UTACKs included. */
