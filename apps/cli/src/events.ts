@@ -1,3 +1,4 @@
+import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Peer, Refusal, Session, TransportName } from "usmp";
 import { describeReason, formatAddress } from "usmp";
@@ -9,10 +10,16 @@ import { asText } from "./printable.ts";
  */
 export type CliEvent =
   | KeyEvent
-  | KeyFileEvent
+  | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
+  | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
+  | { readonly event: "notice"; readonly topic: "master" | "dev"; readonly message: string }
+  | ({ readonly event: "device" } & DeviceView)
+  | { readonly event: "skipped"; readonly id: string; readonly reason: string }
+  | { readonly event: "deleted"; readonly id: string; readonly generation: number }
+  | ({ readonly event: "seen" } & SeenView)
   | ConnectingEvent
-  | ({ readonly event: "session" } & SessionIdentity & { readonly peer: string; readonly transport: TransportName })
+  | SessionEvent
   | ({ readonly event: "message" } & SessionIdentity & MessageContent)
   | ({ readonly event: "sent" } & SessionIdentity & { readonly bytes: number })
   | ({ readonly event: "pong" } & SessionIdentity & { readonly roundTripMs: number })
@@ -44,14 +51,25 @@ export interface ConnectingEvent {
   readonly randomDevice: boolean;
 }
 
-/** start: the file that holds the key. */
-export interface KeyFileEvent {
-  readonly event: "keyfile";
-  readonly path: string;
-  /** True on the first run, which made it. */
+/** gateway: it is open; `listening` follows. */
+export interface GatewayEvent {
+  readonly event: "gateway";
+  /** Its data directory. */
+  readonly data: string;
+  readonly devices: number;
+  /** True on the first run. */
   readonly created: boolean;
-  /** Only with --show-key. */
-  readonly key?: string;
+  readonly dev: boolean;
+}
+
+export interface SessionEvent extends SessionIdentity {
+  readonly event: "session";
+  readonly peer: string;
+  readonly transport: TransportName;
+  /** gateway: of the key that was proven. */
+  readonly generation?: number;
+  /** gateway: the device's. */
+  readonly name?: string;
 }
 
 export interface RefusedEvent {
@@ -104,7 +122,7 @@ interface StatisticsContent {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
-export function sessionEvent(session: Session): CliEvent {
+export function sessionEvent(session: Session): SessionEvent {
   return { event: "session", ...identity(session), peer: peerText(session.peer), transport: session.transport };
 }
 

@@ -4,6 +4,7 @@ import type { Environment } from "./environment.ts";
 import type { KeyEvent } from "./events.ts";
 import { usage } from "./failure.ts";
 import { readHiddenLine } from "./hidden-line.ts";
+import { toHex } from "./printable.ts";
 import { estimateTextBits } from "./text-strength.ts";
 
 export interface KeyOptions {
@@ -111,6 +112,16 @@ async function readKey({ psk, pskFile }: KeyOptions, environment: Environment): 
   throw usage(
     'no key was given; make one with "usmp keygen > key.txt" and pass --psk-file key.txt (or --psk KEY, --psk -, USMP_PSK_FILE)',
   );
+}
+
+/** The bytes of a key file in hex digits, for a gateway that judges and keeps the key. */
+export async function readFileKey(path: string, field: string): Promise<string> {
+  const { key } = parseWiping(await readKeyFile(path, field), `${field} ${path}`);
+  try {
+    return toHex(key.expose());
+  } finally {
+    key.wipe();
+  }
 }
 
 /** A key file holds the grammar of --psk; one newline at its end is ignored, so that echo and editors do no harm. */

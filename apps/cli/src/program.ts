@@ -1,6 +1,8 @@
 import { Command, CommanderError } from "commander";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
+import { deviceCommand } from "./commands/device.ts";
+import { gatewayCommand } from "./commands/gateway.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { factoryDeriveCommand } from "./commands/factory-derive.ts";
 import { factoryKeyCommand } from "./commands/factory-key.ts";
@@ -8,7 +10,7 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
-import { startCommand } from "./commands/start.ts";
+import { whyCommand } from "./commands/why.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { failureOf } from "./failure.ts";
 import { Reporter } from "./reporter.ts";
@@ -52,6 +54,9 @@ export function createProgram(context: CommandContext): Command {
     .helpCommand(false)
     .addHelpText("after", HELP);
   const commands = [
+    gatewayCommand(context),
+    deviceCommand(context),
+    whyCommand(context),
     keygenCommand(context),
     serveCommand(context),
     connectCommand(context),
@@ -62,12 +67,11 @@ export function createProgram(context: CommandContext): Command {
     factoryDeriveCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
-  program.addCommand(startCommand(context), { hidden: true });
-  for (const command of [program, ...program.commands]) {
+  for (const { command, words } of commandsOf(program)) {
     command
       .exitOverride()
       .helpOption("--help", "print help with examples")
-      .showHelpAfterError(`(usmp ${command === program ? "" : `${command.name()} `}--help explains)`)
+      .showHelpAfterError(`(${words} --help explains)`)
       .configureOutput({
         writeOut: (text) => stdout.write(text),
         writeErr: (text) => stderr.write(text),
@@ -78,8 +82,19 @@ export function createProgram(context: CommandContext): Command {
   return program;
 }
 
+/** A command and all below it, with the words that call them: "usmp device add". */
+export function commandsOf(command: Command, before = ""): { readonly command: Command; readonly words: string }[] {
+  const words = `${before}${command.name()}`;
+  return [{ command, words }, ...command.commands.flatMap((each) => commandsOf(each, `${words} `))];
+}
+
 const HELP = `
-Try it in two terminals:
+A gateway with its devices:
+  $ usmp gateway
+  $ usmp device add --name pump
+  $ usmp why
+
+A key and two terminals:
   $ usmp keygen > key.txt
   $ usmp serve --psk-file key.txt --echo
   $ usmp connect localhost:9000 --psk-file key.txt

@@ -38,5 +38,5 @@ export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone
 export type { Enrolment, KeyCandidate, Registry, RegistryChange } from "./registry/registry.ts";
 export { type ClockDoubt, createWallClock, type WallClock } from "./time/wall-clock.ts";
 export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
-export { refusalView } from "./control/views.ts";
+export { explain } from "./why/explain.ts";
 export type { RefusalRecord } from "./why/refusal-record.ts";

@@ -3,7 +3,7 @@ import type { Finding } from "@usmp/gateway";
 import { Argument, Command } from "commander";
 import { formatDeviceId, parseDeviceId } from "usmp";
 import type { Environment } from "../environment.ts";
-import { dataDirectory } from "../first-key.ts";
+import { dataDirectory } from "../data-directory.ts";
 import { addJsonOption } from "../options.ts";
 import { escapeUnprintable, jsonLine } from "../printable.ts";
 import type { ReportOptions } from "../reporter.ts";

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { dataDirectory } from "../first-key.ts";
+import { dataDirectory } from "../data-directory.ts";
 import { addJsonOption } from "../options.ts";
 import { jsonLine } from "../printable.ts";
 import type { ReportOptions } from "../reporter.ts";

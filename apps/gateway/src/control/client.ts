@@ -12,6 +12,8 @@ type ItemOf<M extends ControlMethod> = ControlMethods[M] extends { item: infer I
 
 /** The command line's end of the control socket. Errors of the gateway arrive as GatewayError with their code. */
 export interface ControlClient {
+  /** The gateway is in development mode: every screen says so. */
+  readonly dev: boolean;
   call<M extends ControlMethod>(method: M, params: ControlMethods[M]["params"]): Promise<ResultOf<M>>;
   stream<M extends ControlMethod>(method: M, params: ControlMethods[M]["params"]): AsyncIterable<ItemOf<M>>;
   close(): void;
@@ -21,6 +23,7 @@ export interface ControlClient {
 export interface Greeting {
   readonly version: string;
   readonly pid: number;
+  readonly dev: boolean;
 }
 
 /** Connects to the gateway that runs on a data directory. Throws GatewayError "not-running", and "control" when it is not ours. */
@@ -93,6 +96,7 @@ class LiveClient implements ControlClient {
   readonly #socket: Socket;
   readonly #pending: Map<number, Pending> = new Map();
   #next = 1;
+  dev = false;
   #ended: Error | undefined;
 
   constructor(socket: Socket) {
@@ -101,8 +105,10 @@ class LiveClient implements ControlClient {
   }
 
   /** The answer to the first line has the id 0. */
-  greet(hello: object): Promise<Greeting> {
-    return this.#ask(0, hello) as Promise<Greeting>;
+  async greet(hello: object): Promise<Greeting> {
+    const greeting = (await this.#ask(0, hello)) as Greeting;
+    this.dev = greeting.dev;
+    return greeting;
   }
 
   call<M extends ControlMethod>(method: M, params: ControlMethods[M]["params"]): Promise<ResultOf<M>> {

@@ -11,6 +11,12 @@ import { type ControlPaths, controlPaths } from "./socket-path.ts";
 export type ControlHandlers = { readonly [method: string]: ControlHandler };
 export type ControlHandler = (params: unknown, actor: Actor) => Promise<unknown> | AsyncIterable<unknown>;
 
+/** What the greeting says. */
+export interface ProgramFacts {
+  readonly version: string;
+  readonly dev: boolean;
+}
+
 /** Connections at once; the owner's commands need few. */
 const MOST_CONNECTIONS = 64;
 const GREETING_MS = 5_000;
@@ -20,13 +26,13 @@ export class ControlServer {
   readonly #paths: ControlPaths;
   readonly #server: Server;
   readonly #token: Buffer;
-  readonly #version: string;
+  readonly #program: ProgramFacts;
   readonly #handlers: ControlHandlers;
   readonly #connections: Set<Socket> = new Set();
 
-  private constructor(paths: ControlPaths, version: string, handlers: ControlHandlers) {
+  private constructor(paths: ControlPaths, program: ProgramFacts, handlers: ControlHandlers) {
     this.#paths = paths;
-    this.#version = version;
+    this.#program = program;
     this.#handlers = handlers;
     this.#token = Buffer.from(randomBytes(32).toString("hex"));
     this.#server = createServer((socket) => void this.#serve(socket));
@@ -34,8 +40,8 @@ export class ControlServer {
   }
 
   /** No gateway may be running on the directory: findRunning() says. */
-  static async open(dataDirectory: string, version: string, handlers: ControlHandlers): Promise<ControlServer> {
-    const server = new ControlServer(controlPaths(dataDirectory), version, handlers);
+  static async open(dataDirectory: string, program: ProgramFacts, handlers: ControlHandlers): Promise<ControlServer> {
+    const server = new ControlServer(controlPaths(dataDirectory), program, handlers);
     await server.#open();
     return server;
   }
@@ -70,7 +76,7 @@ export class ControlServer {
         if (actor === undefined) {
           actor = this.#greet(line);
           clearTimeout(impatience);
-          await writeLine(socket, { id: 0, result: { version: this.#version, pid: process.pid } });
+          await writeLine(socket, { id: 0, result: { ...this.#program, pid: process.pid } });
         } else void this.#answer(socket, line as Request, actor, streams);
       }
     } catch (error) {
@@ -103,7 +109,10 @@ export class ControlServer {
     try {
       const handler = Object.hasOwn(this.#handlers, String(method)) ? this.#handlers[String(method)] : undefined;
       if (handler === undefined)
-        throw new GatewayError("control", `this gateway (version ${this.#version}) does not know ${String(method)}`);
+        throw new GatewayError(
+          "control",
+          `this gateway (version ${this.#program.version}) does not know ${String(method)}`,
+        );
       const given = handler(params ?? {}, actor);
       if (given instanceof Promise) return await answer({ result: await given });
       const stream = new AbortController();

@@ -79,7 +79,7 @@ class LiveGateway implements Gateway {
     });
     this.#control = await ControlServer.open(
       options.dataDirectory,
-      options.version,
+      { version: options.version, dev: options.development },
       createControlMethods({
         server: this.#server,
         opened: this.#opened,
