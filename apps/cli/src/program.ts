@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { auditCommand } from "./commands/audit.ts";
 import { backupCommand } from "./commands/backup.ts";
+import { clockCommand } from "./commands/clock.ts";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { deviceCommand } from "./commands/device.ts";
@@ -73,6 +74,7 @@ export function createProgram(context: CommandContext): Command {
     auditCommand(context),
     backupCommand(context),
     restoreCommand(context),
+    clockCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
   for (const { command, words } of commandsOf(program)) {

@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { once } from "node:events";
 import { GatewayError } from "../errors.ts";
 
 /** A line has at most so many bytes, in both directions. */
@@ -9,7 +8,8 @@ const LONGEST_LINE = 1_048_576;
 export async function* readLines(socket: Socket): AsyncGenerator<unknown> {
   let pieces: Buffer[] = [];
   let length = 0;
-  for await (const chunk of socket as AsyncIterable<Buffer>) {
+  // What reads this may still have an answer to write when it stops reading.
+  for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     let rest = chunk;
     for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
       const line = Buffer.concat([...pieces, rest.subarray(0, end)]);
@@ -28,7 +28,14 @@ export async function* readLines(socket: Socket): AsyncGenerator<unknown> {
 /** Resolves when the other side has room again: who asks for a long list and does not read it holds up only himself. */
 export async function writeLine(socket: Socket, value: unknown): Promise<void> {
   if (socket.destroyed) throw new GatewayError("control", "the connection to the gateway has ended");
-  if (!socket.write(`${JSON.stringify(value)}\n`)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+  if (socket.write(`${JSON.stringify(value)}\n`)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
+  });
 }
 
 function parse(line: Buffer): unknown {

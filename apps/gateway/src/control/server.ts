@@ -84,7 +84,7 @@ export class ControlServer {
     } finally {
       clearTimeout(impatience);
       for (const stream of streams.values()) stream.abort();
-      socket.end();
+      socket.end(() => socket.destroy());
     }
   }
 
