@@ -21,7 +21,11 @@ export function addDeviceCommand(context: CommandContext): Command {
     .action((id: string | undefined, options: AddOptions & OutputOptions & ControlOptions) =>
       withGateway(context, options, async (gateway, reporter) => {
         const devices = await addRequests(id, options);
-        await checkOutputOptions(options, devices.length, devices.flatMap((device) => device.id ?? []));
+        await checkOutputOptions(
+          options,
+          devices.length,
+          devices.flatMap((device) => device.id ?? []),
+        );
         const status = await gateway.call("gateway.status", {});
         for (let start = 0; start < devices.length; start += DEVICES_A_REQUEST) {
           const some = devices.slice(start, start + DEVICES_A_REQUEST);
