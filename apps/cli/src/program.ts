@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { clockCommand } from "./commands/clock.ts";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { deviceCommand } from "./commands/device.ts";
@@ -65,6 +66,7 @@ export function createProgram(context: CommandContext): Command {
     doctorCommand(context),
     factoryKeyCommand(context),
     factoryDeriveCommand(context),
+    clockCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
   for (const { command, words } of commandsOf(program)) {

@@ -3,7 +3,7 @@ import type { Finding } from "@usmp/gateway";
 import { Argument, Command } from "commander";
 import { formatDeviceId, parseDeviceId } from "usmp";
 import type { Environment } from "../environment.ts";
-import { dataDirectory } from "../data-directory.ts";
+import { dataDirectory, dataOption } from "../data-directory.ts";
 import { addJsonOption } from "../options.ts";
 import { escapeUnprintable, jsonLine } from "../printable.ts";
 import type { ReportOptions } from "../reporter.ts";
@@ -20,7 +20,7 @@ export function doctorCommand({ environment, perform }: CommandContext): Command
   const command = new Command("doctor")
     .description("look for what keeps devices out, and prove the whole way with a throwaway device")
     .addArgument(new Argument("[id]", "a device that does not get in"))
-    .option("--data <dir>", "the gateway's data directory (or set USMP_DATA)")
+    .addOption(dataOption())
     .option("--database <url>", "the database, as the gateway is started with it, when it does not run");
   return addJsonOption(command)
     .addHelpText("after", HELP)

@@ -31,7 +31,7 @@ export function factoryDeriveCommand({ environment, perform }: CommandContext): 
     .action((ids: readonly string[], options: FactoryDeriveOptions) =>
       perform(options, async (reporter) => {
         const wanted = await deviceIds(ids, options.fromCsv);
-        checkOutputOptions(options, wanted.length);
+        await checkOutputOptions(options, wanted.length, wanted);
         const { deriveKey } = await import("@usmp/gateway");
         const { psk: batchKey } = await loadKey({ pskFile: options.keyFile }, environment);
         try {

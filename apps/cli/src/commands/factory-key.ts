@@ -1,42 +1,30 @@
 import { Command } from "commander";
-import { dataDirectory } from "../data-directory.ts";
-import { addJsonOption } from "../options.ts";
+import { addControlOptions, type ControlOptions, withGateway } from "../control-command.ts";
 import { jsonLine } from "../printable.ts";
-import type { ReportOptions } from "../reporter.ts";
 import type { CommandContext } from "./context.ts";
 
-interface FactoryKeyOptions extends ReportOptions {
-  readonly data?: string;
-}
-
 /** A key for a factory: it makes the keys of one batch's devices, and of no other. */
-export function factoryKeyCommand({ environment, perform }: CommandContext): Command {
+export function factoryKeyCommand(context: CommandContext): Command {
+  const { stdout, now } = context.environment;
   const command = new Command("factory-key")
     .description("print the key with which a factory makes the keys of one batch of devices")
-    .argument("<batch>", "its name: letters, digits and . _ : -")
-    .option("--data <dir>", "the gateway's data directory (or set USMP_DATA)");
-  return addJsonOption(command)
+    .argument("<batch>", "its name: letters, digits and . _ : -");
+  return addControlOptions(command)
     .addHelpText("after", HELP)
-    .action((batch: string, options: FactoryKeyOptions) =>
-      perform(options, async (reporter) => {
-        const { connectControl } = await import("@usmp/gateway");
-        const control = await connectControl(dataDirectory(options.data, environment.variables));
-        try {
-          const answer = await control.call("factory-key", { batch });
-          if (options.json) {
-            await reporter.line(jsonLine({ time: environment.now().toISOString(), event: "factory-key", ...answer }));
-            return 0;
-          }
-          await reporter.line(answer.key);
-          if (environment.stdout.isTTY !== true) return 0;
-          await reporter.line(
-            `  good for devices of batch ${batch} alone; in the factory: usmp factory-derive --key-file FILE ID…`,
-          );
-          await reporter.line(`  here, for each of them:           usmp device add ID --batch ${batch}`);
+    .action((batch: string, options: ControlOptions) =>
+      withGateway(context, options, async (gateway, reporter) => {
+        const answer = await gateway.call("factory-key", { batch });
+        if (options.json) {
+          await reporter.line(jsonLine({ time: now().toISOString(), event: "factory-key", ...answer }));
           return 0;
-        } finally {
-          control.close();
         }
+        await reporter.line(answer.key);
+        if (stdout.isTTY !== true) return 0;
+        await reporter.line(
+          `  good for devices of batch ${batch} alone; in the factory: usmp factory-derive --key-file FILE ID…`,
+        );
+        await reporter.line(`  here, for each of them: usmp device add ID --batch ${batch}`);
+        return 0;
       }),
     );
 }

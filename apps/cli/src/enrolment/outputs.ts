@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { EnrolledDevice, GatewayStatus, SnippetLanguage } from "@usmp/gateway";
@@ -34,11 +35,23 @@ export function addOutputOptions(command: Command): Command {
     .addOption(new Option("--no-qr", "print no QR code on the terminal"));
 }
 
-/** Refuses options that contradict each other, before anything is enrolled. */
-export function checkOutputOptions({ saveKey, snippet, plaintextKey }: OutputOptions, devices: number): void {
+/** Before anything is enrolled: refuses options that contradict each other, and files that are there and would not be replaced. */
+export async function checkOutputOptions(
+  { saveKey, nvs, snippet, plaintextKey }: OutputOptions,
+  devices: number,
+  ids: readonly string[],
+): Promise<void> {
   if (plaintextKey && snippet === undefined) throw usage("--plaintext-key goes with --snippet LANGUAGE");
   if (devices > 1 && saveKey !== undefined) throw usage("--save-key is for one device; --nvs DIR or --json takes many");
   if (devices > 1 && snippet !== undefined) throw usage("--snippet is for one device");
+  const { nvsFileName } = await import("@usmp/gateway");
+  const files = [
+    ...(saveKey === undefined ? [] : [saveKey]),
+    ...(nvs === undefined ? [] : ids.map((id) => join(nvs, nvsFileName(id)))),
+  ];
+  for (const file of files) {
+    if (existsSync(file)) throw usage(`${file} exists already and is not replaced; remove it, or give another name`);
+  }
 }
 
 /** Hands out the keys: to files, to the terminal, or as JSON. The library is loaded by who talks to the gateway. */

@@ -24,6 +24,7 @@ export const CHECK_NAMES = [
   "firewall",
   "audit",
   "versions",
+  "disk",
 ] as const;
 export type CheckName = (typeof CHECK_NAMES)[number];
 

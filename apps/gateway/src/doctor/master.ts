@@ -6,14 +6,14 @@ import { readSecretFile } from "../master/secret-file.ts";
 import { diskExposure } from "../master/sources.ts";
 import { type Check, notChecked, ok, problem, warning } from "./check.ts";
 
-/** Where the master secret is, and what a stolen disk gives away. */
+/** Where the master secret is, and (last of all, because it keeps nobody out) what a stolen disk gives away. */
 export const master: Check = {
   name: "master",
   async run({ dataDirectory, status }) {
     if (status !== undefined) {
       if (status.masterExposure === null) return [ok("master", `the master secret comes from ${status.masterSource}`)];
       const better = diskExposure({ kind: "file", path: "" }, "this-host")?.better ?? "";
-      return [warning("master", status.masterExposure, better)];
+      return [warning("disk", status.masterExposure, better)];
     }
     const path = join(dataDirectory, "master");
     if (!existsSync(path)) {
@@ -44,7 +44,7 @@ export const master: Check = {
       return [problem("master", error.message, `bring ${path} back from a backup: usmp restore FILE`)];
     }
     const exposure = diskExposure({ kind: "file", path }, "this-host");
-    return exposure === undefined ? [] : [warning("master", exposure.problem, exposure.better)];
+    return exposure === undefined ? [] : [warning("disk", exposure.problem, exposure.better)];
   },
 };
 

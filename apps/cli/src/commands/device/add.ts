@@ -21,14 +21,24 @@ export function addDeviceCommand(context: CommandContext): Command {
     .action((id: string | undefined, options: AddOptions & OutputOptions & ControlOptions) =>
       withGateway(context, options, async (gateway, reporter) => {
         const devices = await addRequests(id, options);
-        checkOutputOptions(options, devices.length);
-        const { devices: enrolled } = await gateway.call("device.add", { devices });
+        await checkOutputOptions(
+          options,
+          devices.length,
+          devices.flatMap((device) => device.id ?? []),
+        );
         const status = await gateway.call("gateway.status", {});
-        await handOut(enrolled, options, status, { environment: context.environment, reporter });
+        for (let start = 0; start < devices.length; start += DEVICES_A_REQUEST) {
+          const some = devices.slice(start, start + DEVICES_A_REQUEST);
+          const { devices: enrolled } = await gateway.call("device.add", { devices: some });
+          await handOut(enrolled, options, status, { environment: context.environment, reporter });
+        }
         return 0;
       }),
     );
 }
+
+/** A request and its answer have at most 1 MiB. All or none of one are enrolled, and their keys handed out before the next. */
+const DEVICES_A_REQUEST = 1_000;
 
 function collect(tag: string, before: readonly string[] = []): readonly string[] {
   return [...before, tag];

@@ -31,7 +31,7 @@ export function rotateCommand(context: CommandContext): Command {
     .addHelpText("after", HELP)
     .action((id: string | undefined, options: RotateOptions) =>
       withGateway(context, options, async (gateway, reporter) => {
-        checkOutputOptions(options, options.all ? 2 : 1);
+        await checkOutputOptions(options, options.all ? 2 : 1, id === undefined ? [] : [id.toLowerCase()]);
         const status = await gateway.call("gateway.status", {});
         for await (const item of gateway.stream("device.rotate", await requested(id, options))) {
           if (!("skipped" in item))

@@ -6,7 +6,7 @@ export function python({ id, host, port, transport, plaintextKey }: SnippetConte
   return `"""USMP device ${id}"""
 import asyncio
 ${plaintextKey === undefined ? "import os\nfrom pathlib import Path\n" : ""}
-from usmp import AuthError, ConnectionClosedError, USMPClient, USMPTimeoutError
+from usmp import USMPClient, USMPError
 
 DEVICE_ID = bytes.fromhex("${id.replaceAll(":", "")}")
 
@@ -18,7 +18,7 @@ async def main() -> None:
         await client.connect()
     except OSError as error:
         raise SystemExit(f"nothing answers at ${host}:${port}: {error}")
-    except (AuthError, ConnectionClosedError, USMPTimeoutError) as error:
+    except USMPError as error:
         raise SystemExit(f"refused ({type(error).__name__}); on the gateway, usmp why ${id} tells the reason")
     print("session", client.session_id)
     await client.send(b"hello")
