@@ -5,10 +5,10 @@ import { clockCommand } from "./commands/clock.ts";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { deviceCommand } from "./commands/device.ts";
-import { gatewayCommand } from "./commands/gateway.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { factoryDeriveCommand } from "./commands/factory-derive.ts";
 import { factoryKeyCommand } from "./commands/factory-key.ts";
+import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
 import { masterCommand } from "./commands/master.ts";
@@ -70,11 +70,11 @@ export function createProgram(context: CommandContext): Command {
     doctorCommand(context),
     factoryKeyCommand(context),
     factoryDeriveCommand(context),
+    clockCommand(context),
     masterCommand(context),
     auditCommand(context),
     backupCommand(context),
     restoreCommand(context),
-    clockCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
   for (const { command, words } of commandsOf(program)) {

@@ -24,7 +24,7 @@ export function masterCommand(context: CommandContext): Command {
     .addHelpText("after", HELP)
     .action((options: RotateOptions) =>
       withGateway(context, options, async (gateway, reporter) => {
-        checkOutputOptions(options, 2);
+        await checkOutputOptions(options, 2, []);
         const status = await gateway.call("gateway.status", {});
         const params = { graceMs: options.grace, ...(options.to === undefined ? {} : { to: options.to }) };
         for await (const item of gateway.stream("master.rotate", params)) {

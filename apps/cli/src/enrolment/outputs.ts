@@ -10,7 +10,7 @@ import type { Reporter } from "../reporter.ts";
 
 /** Where the key of a device goes: it is handed out once, by `device add` and `device rotate`. */
 export interface OutputOptions {
-  readonly json?: boolean;
+  readonly json?: boolean | undefined;
   /** A directory for NVS image inputs. */
   readonly nvs?: string;
   readonly saveKey?: string;

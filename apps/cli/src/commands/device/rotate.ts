@@ -8,7 +8,6 @@ import { duration } from "../../options.ts";
 import type { CommandContext } from "../context.ts";
 
 interface RotateOptions extends ControlOptions, OutputOptions {
-  readonly json?: boolean;
   readonly all?: boolean;
   readonly grace?: number;
   readonly compromised?: boolean;
