@@ -10,6 +10,7 @@ const simulation = tests("simulation/**/*.test.ts");
 const fuzz = tests("fuzz/**/*.test.ts");
 const interop = tests("interop/**/*.test.ts");
 const e2e = tests("e2e/**/*.test.ts");
+const crash = tests("crash/**/*.test.ts");
 
 // `npm run fuzz` and `npm run long` set their own end.
 const long = process.env["USMP_FUZZ_SECONDS"] !== undefined || process.env["USMP_SCHEDULES"] !== undefined;
@@ -33,7 +34,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: tests("**/*.test.ts"),
-          exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e],
+          exclude: [...vectors, ...simulation, ...fuzz, ...interop, ...e2e, ...crash],
         },
       },
       { extends: true, test: { name: "vectors", include: vectors, testTimeout: 60_000 } },
@@ -43,6 +44,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: "interop", include: interop, testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
+      },
+      {
+        extends: true,
+        test: { name: "crash", include: crash, testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
       },
       {
         extends: true,

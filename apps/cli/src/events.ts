@@ -2,6 +2,7 @@ import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Peer, Refusal, Session, TransportName } from "usmp";
 import { describeReason, formatAddress } from "usmp";
+import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
 
 /**
@@ -27,6 +28,7 @@ export type CliEvent =
   | ({ readonly event: "stats" } & SessionIdentity & StatisticsContent)
   | ({ readonly event: "closed" } & SessionIdentity & ReasonContent)
   | RefusedEvent
+  | FleetEvent
   | ErrorEvent;
 
 export interface KeyEvent {

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { clockCommand } from "./commands/clock.ts";
+import { auditCommand } from "./commands/audit.ts";
+import { backupCommand } from "./commands/backup.ts";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { deviceCommand } from "./commands/device.ts";
@@ -9,6 +11,8 @@ import { factoryDeriveCommand } from "./commands/factory-derive.ts";
 import { factoryKeyCommand } from "./commands/factory-key.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
+import { masterCommand } from "./commands/master.ts";
+import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { whyCommand } from "./commands/why.ts";
@@ -67,6 +71,10 @@ export function createProgram(context: CommandContext): Command {
     factoryKeyCommand(context),
     factoryDeriveCommand(context),
     clockCommand(context),
+    masterCommand(context),
+    auditCommand(context),
+    backupCommand(context),
+    restoreCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
   for (const { command, words } of commandsOf(program)) {

@@ -2,6 +2,7 @@ import { styleText } from "node:util";
 import { formatAddress } from "usmp";
 import type { OutputStream } from "./environment.ts";
 import type { CliEvent, KeyEvent } from "./events.ts";
+import { describeFleet, FLEET_STYLES } from "./fleet-events.ts";
 import { display, escapeUnprintable } from "./printable.ts";
 
 /** An event in one line for people. Colours follow the stream (a terminal or not) and NO_COLOR. */
@@ -54,6 +55,7 @@ const LABEL_STYLE = {
   closed: "yellow",
   refused: "red",
   error: "red",
+  ...FLEET_STYLES,
 } as const;
 
 function describe(event: CliEvent): string {
@@ -94,6 +96,13 @@ function describe(event: CliEvent): string {
       return `${who(event)} ${event.reason}: ${event.description}`;
     case "refused":
       return `${event.device ?? "no device id"} ${event.transport} ${event.peer} ${event.cause}: ${event.description}${event.omitted === undefined ? "" : ` (and ${event.omitted} not printed before)`}`;
+    case "verdict":
+    case "master":
+    case "backup":
+    case "restore":
+    case "change":
+    case "restored":
+      return describeFleet(event);
     case "error":
       return `${event.code}: ${event.message}`;
   }

@@ -35,7 +35,7 @@ export { readSecretFile, writeSecretFile } from "./master/secret-file.ts";
 export { describeSource, type DiskExposure, type MasterSource, type MasterSurroundings } from "./master/sources.ts";
 export { openRegistry, type OpenedRegistry, type RegistryOptions } from "./registry/open-registry.ts";
 export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone } from "./records.ts";
-export type { Enrolment, KeyCandidate, Registry, RegistryChange } from "./registry/registry.ts";
+export type { Enrolment, KeyCandidate, MasterRotation, Registry, RegistryChange } from "./registry/registry.ts";
 export { type ClockDoubt, createWallClock, type WallClock } from "./time/wall-clock.ts";
 export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
 export { explain } from "./why/explain.ts";

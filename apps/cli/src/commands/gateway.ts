@@ -1,11 +1,11 @@
-import { join, resolve } from "node:path";
-import type { Gateway, GatewayOptions, GatewaySession, MasterSource, RefusalRecord } from "@usmp/gateway";
-import { Command, Option } from "commander";
+import type { Gateway, GatewayOptions, GatewaySession, RefusalRecord } from "@usmp/gateway";
+import { Command } from "commander";
 import { ListenError } from "usmp";
 import { dataDirectory, dataOption } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
 import { closedEvent, messageEvent, sessionEvent } from "../events.ts";
 import { CommandError } from "../failure.ts";
+import { addMasterOptions, type MasterOptions, masterSource } from "../master-source.ts";
 import { addJsonOption, addListenOptions, listenAddresses, type ListenSelection } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter } from "../reporter.ts";
@@ -14,13 +14,9 @@ import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
 
-interface GatewayCommandOptions extends ListenSelection {
+interface GatewayCommandOptions extends ListenSelection, MasterOptions {
   readonly data?: string;
   readonly database?: string;
-  readonly masterFile?: string;
-  readonly masterSealed?: string;
-  readonly masterVariable?: string;
-  readonly masterCommand?: string;
   readonly dev?: boolean;
   readonly echo?: boolean;
 }
@@ -28,32 +24,15 @@ interface GatewayCommandOptions extends ListenSelection {
 /** How often the log says that development mode is on. */
 const DEV_REMINDER_MS = 600_000;
 
-const MASTER_OPTIONS = ["masterFile", "masterSealed", "masterVariable", "masterCommand"];
-
 /** The gateway: what `npm start` runs. */
 export function gatewayCommand({ environment, perform }: CommandContext): Command {
-  const master = (flags: string, description: string): Option => {
-    const option = new Option(flags, description);
-    return option.conflicts(MASTER_OPTIONS.filter((name) => name !== option.attributeName()));
-  };
-  const command = addListenOptions(new Command("gateway"))
+  const command = addMasterOptions(addListenOptions(new Command("gateway")))
     .description("run a gateway: it knows its devices, and says why one was refused")
     .addOption(dataOption())
     .option(
       "--database <url>",
       "postgres://… instead of SQLite in the data directory; the password comes from PGPASSFILE",
     )
-    .addOption(
-      master(
-        "--master-file <file>",
-        "the master secret, 64 hex digits, mode 0600; default: master in the data directory",
-      ),
-    )
-    .addOption(
-      master("--master-sealed <file>", "the master secret sealed with a passphrase, which is asked for at each start"),
-    )
-    .addOption(master("--master-variable <name>", "an environment variable that holds the master secret"))
-    .addOption(master("--master-command <command>", "a command that prints the master secret: a KMS, a hardware token"))
     .option("--dev", "let the published development key be a device's key, for a bench")
     .option("--echo", "send each message back");
   return addJsonOption(command)
@@ -124,16 +103,6 @@ async function open(options: GatewayOptions): Promise<Gateway> {
     const held = owner === undefined ? "" : `; ${owner} has it`;
     throw new CommandError(error.code, `${error.message}${held}; --${transport} HOST:PORT chooses another`, 1);
   }
-}
-
-function masterSource(options: GatewayCommandOptions, directory: string): MasterSource {
-  const { masterFile, masterSealed, masterVariable, masterCommand } = options;
-  if (masterSealed !== undefined) return { kind: "sealed-file", path: resolve(masterSealed) };
-  if (masterVariable !== undefined) return { kind: "variable", name: masterVariable };
-  // No shell: words are what stands between blanks.
-  if (masterCommand !== undefined)
-    return { kind: "command", words: masterCommand.split(/\s+/).filter((word) => word !== "") };
-  return { kind: "file", path: masterFile === undefined ? join(directory, "master") : resolve(masterFile) };
 }
 
 /** Prints what happens. The sessions that are attended are added to what it answers, and leave it at their end. */

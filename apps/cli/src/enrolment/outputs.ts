@@ -10,7 +10,7 @@ import type { Reporter } from "../reporter.ts";
 
 /** Where the key of a device goes: it is handed out once, by `device add` and `device rotate`. */
 export interface OutputOptions {
-  readonly json?: boolean;
+  readonly json?: boolean | undefined;
   /** A directory for NVS image inputs. */
   readonly nvs?: string;
   readonly saveKey?: string;
@@ -79,9 +79,13 @@ export async function handOut(
     for (const line of await describe(device, options, files, devices.length, environment)) await reporter.line(line);
     if (program !== undefined) await reporter.line(`\n${program}`);
   }
-  if (!options.json && options.nvs !== undefined)
-    for (const line of await nvsHelp(devices, options.nvs)) await reporter.line(line);
+  if (options.json || options.nvs === undefined || helped.has(reporter)) return;
+  helped.add(reporter);
+  for (const line of await nvsHelp(devices, options.nvs)) await reporter.line(line);
 }
+
+/** Keys of a whole fleet are handed out one by one; how to flash them is said once. */
+const helped = new WeakSet<Reporter>();
 
 interface WrittenFiles {
   readonly nvs?: string;

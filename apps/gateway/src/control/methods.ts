@@ -29,8 +29,11 @@ export interface ControlMethods {
   "device.seen": { params: Empty; item: SeenView };
   why: { params: { id?: string; limit?: number }; item: RefusalView };
   "factory-key": { params: { batch: string }; result: { batch: string; key: string } };
-  "master.rotate": { params: { graceMs: number; to?: string }; result: MasterRotation };
+  /** First how far the move is, then each device's new key. */
+  "master.rotate": { params: { graceMs: number; to?: string }; item: { rotation: MasterRotation } | EnrolledDevice };
   "audit.verify": { params: Empty; result: AuditVerdict };
+  /** Whoever runs it has looked into the anomalies so far; verify() no longer fails for them. */
+  "audit.accept": { params: Empty; result: AuditVerdict };
   "audit.export": { params: { from?: number }; item: AuditRow };
   "clock.confirm": { params: Empty; result: Empty };
   /** The sealed backup, in base64 pieces. */

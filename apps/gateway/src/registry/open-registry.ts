@@ -9,7 +9,7 @@ import { GatewayError } from "../errors.ts";
 import { DeviceKeys } from "../keys/device-keys.ts";
 import type { MasterSecret } from "../master/master-secret.ts";
 import { openMaster } from "../master/open-master.ts";
-import { removeDrafts } from "../master/secret-file.ts";
+import { messageOf, removeDrafts } from "../master/secret-file.ts";
 import { type DiskExposure, diskExposure, type MasterSource, type MasterSurroundings } from "../master/sources.ts";
 import type { Actor } from "../records.ts";
 import { createWallClock, type WallClock } from "../time/wall-clock.ts";
@@ -80,7 +80,8 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
   } catch (error) {
     vault?.wipe();
     await storage.close().catch(() => {});
-    throw error;
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError("database", `${dataDirectory} cannot be used: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -10,6 +10,7 @@ import { Secret } from "@usmp/protocol";
 
 const [, , directory, database, mode] = process.argv;
 const ACTOR = { who: "test", from: "registry-child" };
+const EXISTING = "02:00:00:00:00:ff";
 const ROTATE = { graceMs: 86_400_000, compromised: false, replace: true };
 
 /** @param {object} line */
@@ -62,8 +63,9 @@ const add = (id) => () =>
   );
 if (mode === "once") {
   await attempt("add", "02:00:00:00:00:01", add("02:00:00:00:00:01"));
-  await attempt("rotate", "02:00:00:00:00:01", () => registry.rotate("02:00:00:00:00:01", ROTATE, ACTOR));
-  say({ state: registry.device("02:00:00:00:00:01")?.current?.generation ?? 0 });
+  if (registry.device(EXISTING) !== undefined)
+    await attempt("rotate", EXISTING, () => registry.rotate(EXISTING, ROTATE, ACTOR));
+  say({ state: registry.candidates(EXISTING)[0].generation });
   await registry.close();
   say({ closed: true });
 } else {

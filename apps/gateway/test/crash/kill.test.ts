@@ -46,6 +46,7 @@ async function runAndKill(home: TestHome, afterMs: number): Promise<readonly Chi
   const early = afterMs % 8 === 0 ? setTimeout(() => child.kill("SIGKILL"), 300 + afterMs) : undefined;
   await once(child, "close");
   clearTimeout(early);
+  clearTimeout(timer);
   const lines = readLines(output);
   expect(lines.find(({ failed }) => failed === "open")).toBeUndefined();
   return lines;
