@@ -79,9 +79,13 @@ export async function handOut(
     for (const line of await describe(device, options, files, devices.length, environment)) await reporter.line(line);
     if (program !== undefined) await reporter.line(`\n${program}`);
   }
-  if (!options.json && options.nvs !== undefined)
-    for (const line of await nvsHelp(devices, options.nvs)) await reporter.line(line);
+  if (options.json || options.nvs === undefined || helped.has(reporter)) return;
+  helped.add(reporter);
+  for (const line of await nvsHelp(devices, options.nvs)) await reporter.line(line);
 }
+
+/** Keys of a whole fleet are handed out one by one; how to flash them is said once. */
+const helped = new WeakSet<Reporter>();
 
 interface WrittenFiles {
   readonly nvs?: string;
