@@ -17,13 +17,16 @@ export function addControlOptions(command: Command): Command {
 
 export const allowWeakOption = (): Option => new Option("--allow-weak", "let a short or guessable key in");
 
-/** Runs the work of a command on the gateway of its data directory. While that is in development mode, every command says so. */
+/** Runs the work of a command on the gateway of its data directory. While that is in development mode, every command says so.
+ * What was asked for in a wrong way is refused by `checkOptions` first, whether or not a gateway runs. */
 export function withGateway(
   { environment, perform }: CommandContext,
   options: ControlOptions,
   work: (gateway: ControlClient, reporter: Reporter) => Promise<ExitCode>,
+  checkOptions: () => void = () => {},
 ): Promise<void> {
   return perform(options, async (reporter) => {
+    checkOptions();
     const { connectControl } = await import("@usmp/gateway");
     const gateway = await connectControl(dataDirectory(options.data, environment.variables));
     // Whoever interrupts does not wait for the gateway.
@@ -32,7 +35,7 @@ export function withGateway(
     try {
       if (gateway.dev) {
         const message = "this gateway is in development mode: a device may hold the published key that everyone has";
-        await reporter.event({ event: "notice", topic: "dev", message }, environment.stderr);
+        await reporter.aside({ event: "notice", topic: "dev", message });
       }
       return await work(gateway, reporter);
     } finally {

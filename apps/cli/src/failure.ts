@@ -9,7 +9,6 @@ export const COMMAND_ERROR_CODES = [
   "unknown-command",
   "no-reply",
   "bad-recording",
-  "key-exposed",
   "interrupted",
   "system",
   "internal",

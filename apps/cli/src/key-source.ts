@@ -38,7 +38,7 @@ export async function loadAnyKey(
 }
 
 /** A key as written, wiped here, to one that passed the policy. */
-export async function acceptKey(
+async function acceptKey(
   written: Uint8Array,
   { field, source, warning, dev, allowWeak }: KeyOptions & Omit<WrittenKey, "bytes">,
 ): Promise<LoadedKey> {

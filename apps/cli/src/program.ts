@@ -1,14 +1,14 @@
 import { Command, CommanderError } from "commander";
-import { clockCommand } from "./commands/clock.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { backupCommand } from "./commands/backup.ts";
+import { clockCommand } from "./commands/clock.ts";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { deviceCommand } from "./commands/device.ts";
-import { gatewayCommand } from "./commands/gateway.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { factoryDeriveCommand } from "./commands/factory-derive.ts";
 import { factoryKeyCommand } from "./commands/factory-key.ts";
+import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
 import { masterCommand } from "./commands/master.ts";

@@ -1,4 +1,4 @@
-import { addMs, type Instant, instant } from "@usmp/protocol";
+import { type Instant, instant } from "@usmp/protocol";
 
 /** Monotonic time and one-shot alarms. The only place where the library meets a clock. */
 export interface Clock {

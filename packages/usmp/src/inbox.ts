@@ -34,9 +34,10 @@ export class Inbox<T> {
     return item;
   }
 
-  /** Forgets what is kept. */
-  discard(): void {
-    this.#items = undefined;
+  /** Forgets the kept items that are of no use any more. */
+  keepOnly(useful: (item: T) => boolean): void {
+    this.#items = this.#items?.filter(useful);
+    if (this.#items?.length === 0) this.#items = undefined;
   }
 
   /** No more items will come: readers get what is there, then undefined. */

@@ -41,9 +41,15 @@ export class ServerAttempt implements ConnectionOwner {
     this.#host = host;
   }
 
+  /** HELLO named this device. */
+  noteClaimed(deviceId: Uint8Array): void {
+    this.#claimedDeviceId = formatDeviceId(deviceId);
+  }
+
   onEvent(event: ConnectionEvent): void {
     switch (event.type) {
       case "keys-needed":
+        this.noteClaimed(event.deviceId);
         this.#onKeysNeeded(formatDeviceId(event.deviceId));
         break;
       case "proof-refused":
@@ -61,7 +67,6 @@ export class ServerAttempt implements ConnectionOwner {
   }
 
   #onKeysNeeded(deviceId: string): void {
-    this.#claimedDeviceId = deviceId;
     const candidates = this.#reception.keys.find(deviceId, this.#peer);
     if (candidates instanceof Promise) void candidates.then((later) => this.#onCandidates(later));
     else this.#onCandidates(candidates);

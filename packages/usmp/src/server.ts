@@ -15,6 +15,9 @@ import { type AcceptorOptions, TcpAcceptor } from "./tcp-acceptor.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
 import { deferred } from "./waiting.ts";
 
+/** Ended sessions that may wait for an application that iterates, beside as many as are open. */
+const ENDED_UNTAKEN = 1_024;
+
 /**
  * Listens for USMP devices. Rejects with UsageError for options that cannot be, with ListenError when an address cannot be opened;
  * then none is.
@@ -160,6 +163,8 @@ class LiveServer implements Server, Reception {
       // Where it was last: that is where the device will come from next.
       if (this.#devices.isProven(session)) this.#noteProven(session);
       this.#devices.remove(session);
+      // Of sessions that nobody takes those that have ended are not kept for ever, and looking for them costs little at a time.
+      if (this.#announced.length > 2 * this.sessions.size + ENDED_UNTAKEN) this.#announced.keepOnly(({ open }) => open);
     } else for (const replaced of this.#devices.prove(session)) replaced.end({ code: "replaced" });
   }
 

@@ -156,7 +156,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   dismiss(cause: string): void {
     this.end({ code: "dismissed", cause });
-    this.#inbox.discard();
+    this.#inbox.keepOnly(() => false);
   }
 
   /** The server ends this session for one of its own reasons. */

@@ -72,13 +72,14 @@ export class TcpAcceptor {
     const source = sourceOf(transport.peer.host);
     const connection = new StreamServer(config, { slab: this.#slab }, clock.now(), {
       admit: (deviceId, now) => {
+        attempt.noteClaimed(deviceId);
         if (!gate.admit(deviceId, source, now)) return false;
         this.#handshakes.identify(driver, gate.provenPair(deviceId, source, now), now);
         return true;
       },
     });
     const driver: StreamDriver = new StreamDriver(connection, transport, clock, () => this.#release(driver));
-    driver.owner = new ServerAttempt(reception, new StreamLink(driver, transport.peer), {
+    const attempt = new ServerAttempt(reception, new StreamLink(driver, transport.peer), {
       provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
       handTo: (session) => {
         this.#handshakes.leave(driver);
@@ -86,6 +87,7 @@ export class TcpAcceptor {
       },
       onFailed: () => this.#onFailed(driver),
     });
+    driver.owner = attempt;
     this.#drivers.add(driver);
     const displaced = this.#handshakes.enter(driver, source, clock.now());
     displaced?.run((gone) => gone.abort({ code: "evicted" }));

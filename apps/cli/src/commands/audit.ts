@@ -26,6 +26,7 @@ export function auditCommand(context: CommandContext): Command {
     );
   const accept = addControlOptions(new Command("accept"))
     .description("go on after anomalies that were looked into: verify no longer fails for those of earlier starts")
+    .addHelpText("after", ACCEPT_HELP)
     .action((options: ControlOptions) =>
       withGateway(context, options, async (gateway, reporter) =>
         tell(await gateway.call("audit.accept", {}), reporter),
@@ -64,6 +65,10 @@ audit.head in the data directory: keep a copy of it elsewhere, and a chain that 
 Examples:
   $ usmp audit verify
   $ usmp audit verify --json | jq .ok`;
+
+const ACCEPT_HELP = `
+Examples:
+  $ usmp audit accept                  once it is known what happened`;
 
 const EXPORT_HELP = `
 Examples:

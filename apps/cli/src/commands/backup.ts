@@ -13,7 +13,7 @@ export function backupCommand(context: CommandContext): Command {
   const command = new Command("backup")
     .description("write a sealed backup of the devices, their keys and the audit, while the gateway runs")
     .argument("<file>", "where to; it must not exist")
-    .addOption(new Option("--recipient <age1…>", "seal it to this age recipient, instead of with a passphrase"));
+    .addOption(new Option("--recipient <age1>", "seal it to this age recipient, instead of with a passphrase"));
   return addControlOptions(command)
     .addHelpText("after", HELP)
     .action((file: string, options: BackupOptions) =>

@@ -4,7 +4,7 @@ import type { Registry } from "../registry/registry.ts";
 import type { WallClock } from "../time/wall-clock.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 
-export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "limits"> {
+export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "limits" | "crypto"> {
   /** Of mode 0700; made when missing. */
   readonly dataDirectory: string;
   /** "postgres://…"; undefined: SQLite in the data directory. */

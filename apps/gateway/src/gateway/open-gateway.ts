@@ -70,6 +70,7 @@ class LiveGateway implements Gateway {
       tcp: options.tcp,
       udp: options.udp,
       limits: options.limits,
+      crypto: options.crypto,
       development: options.development,
       clock: this.#clock,
       // The labels are generations; 0 are decoys, which prove nothing. Always two, so that every id costs the same.

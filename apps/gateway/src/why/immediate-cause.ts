@@ -1,9 +1,6 @@
 import type { Refusal } from "usmp";
 import type { RefusalCause } from "./cause.ts";
 
-/** Refusals whose cause only the registry's look at the proof tells. */
-export type ProofRefusal = Refusal & { readonly claimedDeviceId: string };
-
 /** What a refusal says by itself: its cause; or that its proof must be looked into; or undefined, when another record says it already. */
 export function immediateCause(
   refusal: Refusal,

@@ -8,7 +8,7 @@ import type { Gateway, GatewayOptions, GatewaySession } from "../../src/gateway/
 import { openGateway } from "../../src/gateway/open-gateway.ts";
 import type { TestHome } from "./registries.ts";
 
-export const LOOPBACK = "127.0.0.1";
+const LOOPBACK = "127.0.0.1";
 
 type ItemOf<M extends ControlMethod> = ControlMethods[M] extends { item: infer I } ? I : never;
 

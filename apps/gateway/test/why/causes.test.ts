@@ -5,6 +5,7 @@ import { refusalView } from "../../src/control/views.ts";
 import type { RefusalCause } from "../../src/why/cause.ts";
 import { explain } from "../../src/why/explain.ts";
 import { immediateCause } from "../../src/why/immediate-cause.ts";
+import { EVERY_CAUSE } from "../support/causes.ts";
 
 const FRESH = { ageMs: 10, stale: false };
 const peer = { transport: "tcp", host: "192.0.2.1", port: 4000 } as const;
@@ -92,38 +93,6 @@ describe("what a refusal says by itself", () => {
     expect(immediateCause(given, FRESH)).toEqual({ cause: "not-usmp", looksLike });
   });
 });
-
-const EVERY_CAUSE: readonly RefusalCause[] = [
-  { cause: "unknown-device", deletedAt: undefined },
-  { cause: "unknown-device", deletedAt: 0 },
-  { cause: "wrong-key", form: undefined, tried: true },
-  { cause: "wrong-key", form: undefined, tried: false },
-  { cause: "wrong-key", form: "text", tried: true },
-  { cause: "wrong-key", form: "hex-decoded", tried: true },
-  { cause: "wrong-key", form: "upper-case-text", tried: true },
-  { cause: "wrong-key", form: "trailing-newline", tried: true },
-  { cause: "wrong-key", form: "cut-at-zero", tried: true },
-  { cause: "development-key" },
-  { cause: "published-key", name: "your-psk" },
-  { cause: "key-of-another-device" },
-  { cause: "old-generation", holds: 1, current: 2 },
-  { cause: "old-generation", holds: 2, current: 2 },
-  { cause: "revoked", since: 0, held: true },
-  { cause: "suspended", since: 0, held: undefined },
-  { cause: "own-device-id" },
-  { cause: "version", saw: 1 },
-  { cause: "malformed-frame", violation: "bad-crc", offset: 10, during: "handshake" },
-  { cause: "not-usmp", looksLike: "TLS" },
-  { cause: "over-budget", limit: "handshakes of one address" },
-  { cause: "timeout", awaiting: "HELLO" },
-  { cause: "timeout", awaiting: "HELLO_ACK" },
-  { cause: "timeout", awaiting: "SESSION_OK" },
-  { cause: "timeout", awaiting: "keys" },
-  { cause: "connection-lost", awaiting: "HELLO", message: undefined },
-  { cause: "server-full" },
-  { cause: "registry-stale", ageMs: 61_000 },
-  { cause: "internal", message: "x" },
-];
 
 test.each(EVERY_CAUSE.map((cause) => [JSON.stringify(cause), cause] as const))(
   "%s is explained with evidence and a fix",

@@ -51,12 +51,14 @@ export class Gate {
 
   /**
    * True when a HELLO may begin a handshake: its source is real, for its cookie came back, or TCP's own handshake did. Without a limit
-   * where a device proved itself lately; else from the source's share; else when this device was not answered within the last second.
+   * where a device proved itself lately; else while there is enough for all; when it is scarce, from the source's share, or when this
+   * device was not answered within the last second.
    */
   admit(deviceId: Uint8Array, source: string, now: Instant): boolean {
     const pair = pairOf(deviceId, source);
     const admitted =
       this.#isProvenSource(source, now) ||
+      this.#newcomers.takeSpare(now) ||
       (this.#takeShare(source, now) && this.#newcomers.take(now)) ||
       (!this.#answered.has(pair, now) && this.#overdue.take(now));
     if (admitted) this.#answered.note(pair, now);

@@ -19,13 +19,13 @@ export interface Limits {
   readonly scarceHandshakeMs: number;
   /** The same once all are used; in between it shrinks evenly. Milliseconds. */
   readonly shortestHandshakeMs: number;
-  /** Handshakes begun per second by a source at which no device has proved itself lately. */
+  /** Handshakes begun per second by sources at which no device has proved itself lately, all together. Half of it is for everybody. */
+  readonly newcomersPerSecond: number;
+  /** Of the other half, what one source may take in a second. */
   readonly newcomersPerSourcePerSecond: number;
   /** The same, at once after a quiet time. */
   readonly newcomersPerSourceBurst: number;
-  /** The same, all such sources together. */
-  readonly newcomersPerSecond: number;
-  /** Handshakes per second beyond their source's share: of devices that were not answered within the last second. */
+  /** Beyond both: handshakes per second of devices that were not answered within the last second. */
   readonly overdueNewcomersPerSecond: number;
   /** HELLO_RETRYs per second, all sources together. A quarter as many more are kept for sources where a device proved itself lately. */
   readonly cookiesPerSecond: number;
@@ -49,9 +49,9 @@ export const DEFAULT_LIMITS: Limits = {
   reservedHandshakes: 256,
   scarceHandshakeMs: 5_000,
   shortestHandshakeMs: 1_000,
+  newcomersPerSecond: 2_000,
   newcomersPerSourcePerSecond: 20,
   newcomersPerSourceBurst: 100,
-  newcomersPerSecond: 2_000,
   overdueNewcomersPerSecond: 1_000,
   cookiesPerSecond: 20_000,
   wrongProofsPerSecond: 4_000,

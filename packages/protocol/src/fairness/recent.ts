@@ -10,6 +10,8 @@ export class Recent {
   readonly #onForgotten: ((name: string) => void) | undefined;
   /** In the order in which they were last noted. */
   readonly #notedAt: Map<string, Instant> = new Map();
+  /** Nothing is too old before: a Map in which much was deleted is slow to say what is first. */
+  #expiresAt: Instant | undefined;
 
   /** `onForgotten` hears each name that leaves. */
   constructor(capacity: number, forMs: number, onForgotten?: (name: string) => void) {
@@ -38,8 +40,14 @@ export class Recent {
 
   /** Forgets what is too old. */
   expire(now: Instant): void {
+    if (this.#expiresAt !== undefined && now < this.#expiresAt) return;
+    this.#expiresAt = addMs(now, this.#forMs);
     for (const [name, at] of this.#notedAt) {
-      if (now < addMs(at, this.#forMs)) return;
+      const until = addMs(at, this.#forMs);
+      if (now < until) {
+        this.#expiresAt = until;
+        return;
+      }
       this.#forget(name);
     }
   }

@@ -20,10 +20,19 @@ export class TokenBucket {
 
   /** Takes one token; false when there is none. */
   take(now: Instant): boolean {
+    return this.#take(1, now);
+  }
+
+  /** Takes one token when more than half of the burst is there: what is left then is for others. */
+  takeSpare(now: Instant): boolean {
+    return this.#take(1 + this.#rate.burst / 2, now);
+  }
+
+  #take(least: number, now: Instant): boolean {
     const gained = ((now - this.#filledAt) * this.#rate.perSecond) / 1_000;
     this.#tokens = Math.min(this.#rate.burst, this.#tokens + gained);
     this.#filledAt = now;
-    if (this.#tokens < 1) return false;
+    if (this.#tokens < least) return false;
     this.#tokens--;
     return true;
   }

@@ -1,11 +1,9 @@
 import { nodeCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
-import { StreamServer } from "../../src/connection/stream-server.ts";
 import { Secret } from "../../src/crypto/secret.ts";
 import { concatBytes } from "../../src/wire/bytes.ts";
 import { encodeFrame, FrameType, type FrameTypeName } from "../../src/wire/frame.ts";
-import { FrameSlab } from "../../src/wire/output.ts";
 import {
   after,
   DEVICE_ID,
@@ -14,7 +12,6 @@ import {
   otherTestPsk,
   randomBytes,
   START,
-  serverConfig,
   testPsk,
 } from "../support/fixtures.ts";
 import { payloadOfBytes, RawClient, RawServer, seqOf, tampered, typeOf } from "../support/raw-peer.ts";
@@ -94,49 +91,6 @@ describe("a handshake over a stream", () => {
 });
 
 describe("a handshake over a stream fails", () => {
-  it("with its HELLO, before anything was spent on it, when the host does not admit it", () => {
-    const { provider, total } = countingCrypto(nodeCrypto);
-    const asked: Uint8Array[] = [];
-    const admit = (deviceId: Uint8Array) => {
-      asked.push(deviceId);
-      return asked.length > 1;
-    };
-    const [turnedAway, taken] = [0, 1].map(() => {
-      const server = new StreamServer(serverConfig({ crypto: provider }), { slab: new FrameSlab() }, START, { admit });
-      server.handleBytes(new RawClient().hello(), START);
-      if (asked.length === 1) expect(total()).toBe(0);
-      return server;
-    });
-    expect(closeReason(turnedAway as StreamServer)).toEqual({ code: "rate-limited" });
-    expect(eventsFrom(taken as StreamServer)).toEqual([{ type: "keys-needed", deviceId: DEVICE_ID }]);
-  });
-
-  it("without SESSION_OK when there is no room for a session, which is asked of good proofs alone", () => {
-    const asked: Uint8Array[] = [];
-    const hasRoom = (deviceId: Uint8Array) => {
-      asked.push(deviceId);
-      return false;
-    };
-    for (const candidate of [otherTestPsk(), testPsk()]) {
-      const { server, helloAck } = challenged(new RawClient(), newStreamServer({ server: { hasRoom } }));
-      server.provideKeys([candidate], START);
-      server.handleBytes(helloAck, START);
-      expect(framesFrom(server)).toEqual([]);
-      const full = { code: "server-full" };
-      expect(closeReason(server)).toEqual(
-        asked.length === 0 ? { code: "authentication-failed", cause: "wrong-key" } : full,
-      );
-    }
-    expect(asked).toEqual([DEVICE_ID]);
-  });
-
-  it("at the deadline for the application's look-up, which counts against nobody", () => {
-    const { server, helloAck } = challenged();
-    server.handleBytes(helloAck, START);
-    server.handleTimeout(after(10_000));
-    expect(closeReason(server)).toEqual({ code: "handshake-timeout", awaiting: "keys" });
-  });
-
   const cases = [
     { what: "a wrong key", candidates: [otherTestPsk()], own: false, cause: "wrong-key" },
     { what: "an unknown device", candidates: [], own: false, cause: "unknown-device" },

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { DatagramServer } from "../../src/connection/datagram-server.ts";
+import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import { encodeFrame, FrameType } from "../../src/wire/frame.ts";
 import { CLIENT_ADDRESS, challengedServer, newEndpoint } from "../support/datagrams.ts";
 import { otherTestPsk, randomBytes, START, testPsk } from "../support/fixtures.ts";

@@ -76,7 +76,7 @@ test("a refusal of bytes that are no frame says where, over TCP and over UDP", a
   const listening = await serve();
   const tls = Buffer.from("16030102000100 01fc0303 0102".replaceAll(" ", ""), "hex");
   const raw = await RawTcp.connect(listening.address("tcp"));
-  raw.write(tls);
+  await raw.write(tls);
   await raw.ended;
   const socket = createSocket("udp4");
   onTestFinished(() => void socket.close());

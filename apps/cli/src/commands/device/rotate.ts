@@ -8,7 +8,6 @@ import { duration } from "../../options.ts";
 import type { CommandContext } from "../context.ts";
 
 interface RotateOptions extends ControlOptions, OutputOptions {
-  readonly json?: boolean;
   readonly all?: boolean;
   readonly grace?: number;
   readonly compromised?: boolean;
@@ -30,25 +29,33 @@ export function rotateCommand(context: CommandContext): Command {
   return addControlOptions(addOutputOptions(command))
     .addHelpText("after", HELP)
     .action((id: string | undefined, options: RotateOptions) =>
-      withGateway(context, options, async (gateway, reporter) => {
-        await checkOutputOptions(options, options.all ? 2 : 1, id === undefined ? [] : [id.toLowerCase()]);
-        const status = await gateway.call("gateway.status", {});
-        for await (const item of gateway.stream("device.rotate", await requested(id, options))) {
-          if (!("skipped" in item))
-            await handOut([item], options, status, { environment: context.environment, reporter });
-          else if (options.json) await reporter.event({ event: "skipped", id: item.id, reason: item.skipped });
-          else await reporter.line(`${item.id} skipped: ${item.skipped}`);
-        }
-        return 0;
-      }),
+      withGateway(
+        context,
+        options,
+        async (gateway, reporter) => {
+          await checkOutputOptions(options, options.all ? 2 : 1, id === undefined ? [] : [id.toLowerCase()]);
+          const status = await gateway.call("gateway.status", {});
+          for await (const item of gateway.stream("device.rotate", await requested(id, options))) {
+            if (!("skipped" in item))
+              await handOut([item], options, status, { environment: context.environment, reporter });
+            else if (options.json) await reporter.event({ event: "skipped", id: item.id, reason: item.skipped });
+            else await reporter.line(`${item.id} skipped: ${item.skipped}`);
+          }
+          return 0;
+        },
+        () => checkRequest(id, options),
+      ),
     );
+}
+
+function checkRequest(id: string | undefined, { all = false, grace, compromised, keyFile }: RotateOptions): void {
+  if (all === (id !== undefined)) throw usage("give the id of one device, or --all");
+  if (all && keyFile !== undefined) throw usage("--key-file is for one device: one key cannot be the key of all");
+  if (compromised && grace !== undefined) throw usage("--compromised has no grace: leave --grace out");
 }
 
 async function requested(id: string | undefined, options: RotateOptions): Promise<RotateParams> {
   const { all = false, grace, compromised = false, replace = false, keyFile, allowWeak = false } = options;
-  if (all === (id !== undefined)) throw usage("give the id of one device, or --all");
-  if (all && keyFile !== undefined) throw usage("--key-file is for one device: one key cannot be the key of all");
-  if (compromised && grace !== undefined) throw usage("--compromised has no grace: leave --grace out");
   return {
     ...(id === undefined ? { all } : { id }),
     ...(grace === undefined ? {} : { graceMs: grace }),
