@@ -70,7 +70,17 @@ export class GatewayBench {
 
   /** Runs another command of usmp to its end. */
   async usmp(...words: string[]): Promise<Said> {
+    return this.#run(words, false);
+  }
+
+  /** As usmp(), with standard output a terminal. */
+  async onTerminal(...words: string[]): Promise<Said> {
+    return this.#run(words, true);
+  }
+
+  async #run(words: readonly string[], isTTY: boolean): Promise<Said> {
     const environment = virtualEnvironment(this.variables, "");
+    if (isTTY) Object.assign(environment.stdout, { isTTY });
     const code = await run(words, environment);
     this.printed.push(environment.stdout.text, environment.stderr.text);
     return { code, lines: environment.stdout.lines, err: environment.stderr.text };

@@ -23,7 +23,7 @@ interface Block {
 }
 
 function blocksOf(text: string): readonly Block[] {
-  return [...text.matchAll(/^```(\w*)(?: (\S+))?\n([^]*?)^```$/gm)].map(
+  return [...text.matchAll(/^```(\w*)(?: (\S+))?\n(.*?)^```$/gms)].map(
     ([, language = "", label = "", content = ""]) => ({
       language,
       label,
@@ -41,7 +41,7 @@ describe("pages for devices", () => {
 
   test.each(SNIPPET_LANGUAGES)("%s tells what success and each failure look like", (language) => {
     expect(page(language)).toMatch(/## \d\. Success/);
-    expect(page(language)).toMatch(/## \d\. When it does not work\n[^]*`usmp why 7a:d3:e6:a9:9b:17`/);
+    expect(page(language)).toMatch(/## \d\. When it does not work\n.*`usmp why 7a:d3:e6:a9:9b:17`/s);
   });
 });
 

@@ -9,7 +9,7 @@ import { GatewayBench, keyBytes, type Said, shell } from "../gateway-bench.ts";
 
 const ID = "7a:d3:e6:a9:9b:17";
 const OTHER_ID = "02:00:00:00:00:02";
-const TEST_KEY = "a5".repeat(8) + "4f11c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17";
+const TEST_KEY = `${"a5".repeat(8)}4f11c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17`;
 const DEVELOPMENT_KEY = "usmp-dev-psk-change-me-before-prod";
 
 /** What is wrong, and what the owner's first look at it must say. */

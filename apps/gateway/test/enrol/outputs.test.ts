@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import jsQR from "jsqr";
 import { describe, expect, test } from "vitest";
 import { describeKeyForms, keyForms } from "../../src/enrol/key-forms.ts";
@@ -19,7 +20,7 @@ describe("the two forms of a key", () => {
       cutInC: false,
     });
     const lines = describeKeyForms(TEST_KEY).join("\n");
-    expect(lines).toMatch(/RAW form, 32 bytes[^]*TEXT form, 64 characters/);
+    expect(lines).toMatch(/RAW form, 32 bytes.*TEXT form, 64 characters/s);
     expect(lines).toContain(`hex:${TEST_KEY}`);
     expect(lines).toContain(`text:${TEST_KEY}`);
   });
@@ -71,7 +72,7 @@ describe("NVS image input", () => {
 });
 
 function withoutColours(text: string): string {
-  return text.replaceAll(/\u001b\[[\d;]*m/g, "");
+  return stripVTControlCharacters(text);
 }
 
 /** Reads a code as a camera would: characters to modules, modules to pixels. */

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { SNIPPET_LANGUAGES, type SnippetContext, snippet } from "../../src/enrol/snippets.ts";
+import type { SnippetContext } from "../../src/enrol/snippets/context.ts";
+import { SNIPPET_LANGUAGES, snippet } from "../../src/enrol/snippets.ts";
 
 const TEST_KEY = "4f00c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17bca60d36bb2be2a6";
 const context = { id: "7a:d3:e6:a9:9b:17", host: "192.168.1.10", port: 9000, transport: "tcp" } as const;

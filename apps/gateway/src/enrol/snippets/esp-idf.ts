@@ -1,5 +1,5 @@
 import { NVS_ENTRY, NVS_NAMESPACE } from "../nvs.ts";
-import type { SnippetContext } from "../snippets.ts";
+import type { SnippetContext } from "./context.ts";
 import { BENCH_ONLY, cBytes } from "./c-bytes.ts";
 
 /**

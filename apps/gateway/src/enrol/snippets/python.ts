@@ -1,4 +1,4 @@
-import type { SnippetContext } from "../snippets.ts";
+import type { SnippetContext } from "./context.ts";
 import { BENCH_ONLY } from "./c-bytes.ts";
 
 /** Names as in the Python SDK `usmp` 1.2.2 on PyPI. The exit code is for scripts and tests. */

@@ -1,4 +1,4 @@
-import type { SnippetContext } from "../snippets.ts";
+import type { SnippetContext } from "./context.ts";
 import { BENCH_ONLY } from "./c-bytes.ts";
 
 /** For Node, with this project's library. */
