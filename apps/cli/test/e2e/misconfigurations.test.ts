@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { connect as openTcp } from "node:net";
 import { join } from "node:path";
@@ -69,6 +69,26 @@ async function sends(bench: GatewayBench, bytes: Uint8Array): Promise<undefined>
 
 const HELLO = Buffer.from(`cdab02010000000026006ebb${"7ad3e6a99b17"}${"11".repeat(32)}`, "hex");
 const aDeviceThatIsRight = async (_: Uint8Array, bench: GatewayBench): Promise<Uint8Array> => bench.add(ID);
+
+/** Enrols a device, writes a backup, and stops: what comes after is an accident of the disk. */
+async function withBackup(bench: GatewayBench): Promise<Uint8Array> {
+  writeFileSync(join(bench.directory, "passphrase"), "not secret: ochre tundra falcon 1187\n", { mode: 0o600 });
+  bench.variables["USMP_PASSPHRASE_FILE"] = join(bench.directory, "passphrase");
+  const key = await bench.add(ID);
+  expect((await bench.usmp("backup", join(bench.directory, "fleet.backup"))).code).toBe(0);
+  await bench.stop();
+  return key;
+}
+
+/** A restore as the answer says, with the names of the backup and of the other directory put in. */
+async function restore(bench: GatewayBench, command: string): Promise<void> {
+  const other = join(bench.directory, "another");
+  const words = command.replace("FILE", join(bench.directory, "fleet.backup")).replace("ANOTHER-DIR", other).split(" ");
+  const { code, err } = await bench.usmp(...words.slice(1), "--yes");
+  expect(code, err).toBe(0);
+  if (command.includes("ANOTHER-DIR")) bench.variables["USMP_DATA"] = other;
+  await bench.start();
+}
 
 const WHY = ["why", ID] as const;
 const MISCONFIGURATIONS: readonly Misconfiguration[] = [
@@ -222,6 +242,39 @@ const MISCONFIGURATIONS: readonly Misconfiguration[] = [
     cause: /^problem +files +others can read or change .*usmp\.db \(mode 664\)/,
   },
   {
+    name: "the database is damaged",
+    async seed(bench) {
+      const key = await withBackup(bench);
+      writeFileSync(join(bench.directory, "usmp.db"), "no database any more\n".repeat(500));
+      await expect(bench.start()).rejects.toThrow("damaged");
+      return key;
+    },
+    ask: ["doctor"],
+    cause: /^problem +database +.*usmp\.db is damaged/,
+  },
+  {
+    name: "the master secret was lost",
+    async seed(bench) {
+      const key = await withBackup(bench);
+      rmSync(join(bench.directory, "master"));
+      await expect(bench.start()).rejects.toThrow("master-missing");
+      return key;
+    },
+    ask: ["doctor"],
+    cause: /^problem +master +the master secret .*master is missing/,
+  },
+  {
+    name: "the master secret is another gateway's",
+    async seed(bench) {
+      const key = await withBackup(bench);
+      writeFileSync(join(bench.directory, "master"), `${TEST_KEY}\n`);
+      await expect(bench.start()).rejects.toThrow("master-mismatch");
+      return key;
+    },
+    ask: ["doctor"],
+    cause: /^problem +database +the database belongs to master [0-9a-f]{16}, but .*master holds master [0-9a-f]{16}/,
+  },
+  {
     name: "the gateway listens on this host alone",
     seed: async () => undefined,
     ask: ["doctor"],
@@ -289,6 +342,8 @@ async function follow(
       await bench.start(...command.split(" ").slice(2));
     } else if (command.startsWith("usmp why")) {
       key = held;
+    } else if (command.startsWith("usmp restore")) {
+      await restore(bench, command);
     } else if (command.startsWith("usmp ")) {
       const printed = await bench.json<{ psk?: string }>(...command.split(" ").slice(1));
       const psk = printed.find((object) => object.psk !== undefined)?.psk;
@@ -300,7 +355,10 @@ async function follow(
     } else if (python !== undefined) {
       key = evaluated(python, held as Uint8Array);
     } else {
-      expect(line).toBe("put the key that this prints into the device");
+      // What is done by hand with the command before or after it.
+      expect(line).toMatch(
+        /^put the key that this prints into the device$|; or restore a backup .* into another directory:$|; or restore a backup into another directory:$/,
+      );
     }
   }
   return key;

@@ -52,7 +52,8 @@ async function examineStopped({ dataDirectory, database: url, dataFlag }: Doctor
         problem(
           "database",
           `the database belongs to master ${bound}, but ${join(dataDirectory, "master")} holds master ${held}`,
-          `bring back the master file that came with this database, or restore a backup of both: usmp restore FILE${dataFlag}`,
+          "bring back the master file that came with this database; or restore a backup of both into another directory:",
+          "usmp restore FILE --data ANOTHER-DIR",
         ),
       ];
     }
@@ -71,7 +72,7 @@ function fixOf({ code }: GatewayError, dataDirectory: string, dataFlag: string):
     case "damaged":
       return [
         `mv ${shellWord(file)} ${shellWord(`${file}.damaged`)}`,
-        `usmp restore BACKUP${dataFlag}   # or copy the newest file of ${shellWord(join(dataDirectory, "copies"))} to ${shellWord(file)}`,
+        `usmp restore FILE${dataFlag}   # your newest backup`,
       ];
     case "no-sqlite":
       return ["npm rebuild better-sqlite3   # needs a compiler; Node 22.13 and newer need neither"];

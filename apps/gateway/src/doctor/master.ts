@@ -24,7 +24,8 @@ export const master: Check = {
         problem(
           "master",
           `the master secret ${path} is missing: without it no key of a device can be made (unless the gateway is started with --master-…)`,
-          `bring ${path} back, or restore a backup: usmp restore FILE --data ANOTHER-DIR`,
+          `bring ${path} back from where it is kept; or restore a backup into another directory:`,
+          "usmp restore FILE --data ANOTHER-DIR",
         ),
       ];
     }
@@ -41,7 +42,14 @@ export const master: Check = {
       if (!(error instanceof GatewayError)) throw error;
       // Its mode is told by the check of files, with the command that mends it.
       if (error.code === "master-exposed") return [notChecked("master", `not read: ${error.message}`)];
-      return [problem("master", error.message, `bring ${path} back from a backup: usmp restore FILE`)];
+      return [
+        problem(
+          "master",
+          error.message,
+          `bring ${path} back from where it is kept; or restore a backup into another directory:`,
+          "usmp restore FILE --data ANOTHER-DIR",
+        ),
+      ];
     }
     const exposure = diskExposure({ kind: "file", path }, "this-host");
     return exposure === undefined ? [] : [warning("disk", exposure.problem, exposure.better)];
