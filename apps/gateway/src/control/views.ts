@@ -1,6 +1,7 @@
 import type { GatewaySession } from "../gateway/gateway.ts";
 import { type Device, formatTime, type SeenDevice } from "../records.ts";
 import type { Enrolment } from "../registry/registry.ts";
+import type { CauseName } from "../why/cause.ts";
 import { explain } from "../why/explain.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 import type { DeviceView, EnrolledDevice, RefusalView, SeenView } from "./methods.ts";
@@ -47,12 +48,14 @@ const BARE_LENGTH = 32;
 
 export function refusalView(record: RefusalRecord): RefusalView {
   const { firstAt, lastAt, count, claimedId, transport, peer } = record;
-  const fields = Object.entries(record.cause).map(([name, value]) => [
-    name,
-    TIMES.has(name) ? timeText(value) : (value ?? null),
-  ]);
+  const { cause } = record;
+  const fields = FIELDS[cause.cause].map((name) => {
+    const value = (cause as Readonly<Record<string, unknown>>)[name];
+    return [name, TIMES.has(name) && typeof value === "number" ? formatTime(value) : (value ?? null)];
+  });
   return {
-    ...(Object.fromEntries(fields) as Pick<RefusalView, "cause">),
+    cause: cause.cause,
+    ...(Object.fromEntries(fields) as object),
     time: formatTime(lastAt),
     firstTime: formatTime(firstAt),
     count,
@@ -66,9 +69,27 @@ export function refusalView(record: RefusalRecord): RefusalView {
 /** Fields of causes that are times. */
 const TIMES: ReadonlySet<string> = new Set(["since", "deletedAt"]);
 
-function timeText(time: number | undefined): string | null {
-  return time === undefined ? null : formatTime(time);
-}
+/** The fields of each cause: all are shown, also those that are undefined, which a record that was stored does not have. */
+const FIELDS: { readonly [Name in CauseName]: readonly string[] } = {
+  "unknown-device": ["deletedAt"],
+  "wrong-key": ["form", "tried"],
+  "development-key": [],
+  "published-key": ["name"],
+  "key-of-another-device": [],
+  "old-generation": ["holds", "current"],
+  revoked: ["since", "held"],
+  suspended: ["since", "held"],
+  "own-device-id": [],
+  version: ["saw"],
+  "malformed-frame": ["violation", "offset", "during"],
+  "not-usmp": ["looksLike"],
+  "over-budget": ["limit"],
+  timeout: ["awaiting"],
+  "connection-lost": ["awaiting", "message"],
+  "server-full": [],
+  "registry-stale": ["ageMs"],
+  internal: ["message"],
+};
 
 export function seenView({ id, transport, source, firstSeenAt, lastSeenAt, attempts }: SeenDevice): SeenView {
   return { id, transport, source, firstSeenAt: formatTime(firstSeenAt), lastSeenAt: formatTime(lastSeenAt), attempts };
