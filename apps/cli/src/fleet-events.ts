@@ -32,7 +32,8 @@ export function describeFleet(event: FleetEvent): string {
     case "restore":
       return (
         `backup of ${event.madeAt}, ${event.devices} devices, master ${event.masterId}` +
-        (event.ontoNothing ? "; nothing is here yet, so what was revoked after that moment would be good again" : "")
+        (event.ontoNothing ? "; nothing is here yet, so what was revoked after that moment would be good again" : "") +
+        (event.lostAuditRows > 0 ? `; ${event.lostAuditRows} rows of the audit came after it and are lost` : "")
       );
     case "change":
       return `${event.id} ${event.says}`;

@@ -44,6 +44,9 @@ export async function checkOutputOptions(
   if (plaintextKey && snippet === undefined) throw usage("--plaintext-key goes with --snippet LANGUAGE");
   if (devices > 1 && saveKey !== undefined) throw usage("--save-key is for one device; --nvs DIR or --json takes many");
   if (devices > 1 && snippet !== undefined) throw usage("--snippet is for one device");
+  if ((snippet === "arduino" || snippet === "esp-idf") && ids.length < devices) {
+    throw usage("an ESP32's device id is its Wi-Fi MAC address, not a random one: give it (esptool read-mac shows it)");
+  }
   const { nvsFileName } = await import("@usmp/gateway");
   const files = [
     ...(saveKey === undefined ? [] : [saveKey]),
@@ -161,6 +164,9 @@ async function describe(
     "  This is shown once:",
     ...describeKeyForms(device.psk).map((line) => `  ${line}`),
     ...(shown ? [qrForTerminal(enrolmentUri(device))] : []),
+    ...(shown
+      ? [`  From here to the first message: docs/devices, or --snippet ${LANGUAGES.join("|")} for a program`]
+      : []),
   ];
 }
 
@@ -172,6 +178,7 @@ async function nvsHelp(devices: readonly EnrolledDevice[], directory: string): P
   const others = devices.length === 1 ? "" : ` (${first.id}; the others alike)`;
   return [
     "",
+    "An ESP32's device id is its Wi-Fi MAC address (esptool read-mac): enrol that one.",
     `Onto the device, with NVS encryption (needs flash encryption; docs/devices/esp-idf.md)${others}:`,
     ...encrypted.map((command) => `  $ ${command}`),
     "",

@@ -79,6 +79,15 @@ describe("usmp device add hands the key out", () => {
     },
   );
 
+  test.each(["arduino", "esp-idf"])(
+    "--snippet %s without an id is refused: an ESP32 cannot have a random one",
+    async (language) => {
+      const { code, err } = await bench.usmp("device", "add", "--snippet", language);
+      expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining("Wi-Fi MAC address") });
+      expect(await bench.json("device", "list")).toEqual([]);
+    },
+  );
+
   test("--plaintext-key: with the key, marked; without --snippet refused", async () => {
     const { lines } = await bench.usmp(
       "device",

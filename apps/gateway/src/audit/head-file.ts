@@ -4,6 +4,9 @@ import type { Secret } from "@usmp/protocol";
 import { codeOf, writeSecretFile } from "../master/secret-file.ts";
 import { sameMac } from "./chain.ts";
 
+/** Its name in the data directory. */
+export const HEAD_FILE = "audit.head";
+
 /** A place in the chain: how many rows, and the MAC of the last. */
 export interface Head {
   readonly seq: number;

@@ -3,6 +3,7 @@ import { GatewayError } from "../errors.ts";
 import type { Actor, DeviceId } from "../records.ts";
 import type { ChangeRunner, ChangeScope } from "../registry/change-runner.ts";
 import type { DeviceCopy } from "../registry/device-copy.ts";
+import { SCHEMA } from "../registry/migrate.ts";
 import type { Database, Tables } from "../registry/schema.ts";
 import type { Vault } from "../registry/vault.ts";
 import { formatTime, type WallMs } from "../records.ts";
@@ -83,7 +84,8 @@ export class BackupAccess {
     const secret = includesMaster ? vault.master.copy() : undefined;
     const master = secret === undefined ? undefined : hexOf(secret);
     secret?.wipe();
-    const header = { format: "usmp backup 1", madeAt: formatTime(now()), masterId: vault.master.id, master } as const;
+    const madeAt = formatTime(now());
+    const header = { format: "usmp backup 1", madeAt, masterId: vault.master.id, schema: SCHEMA, master } as const;
     return encodeContent({ header, rows: rows as unknown as BackupRows });
   }
 

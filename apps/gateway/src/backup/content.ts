@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { GatewayError } from "../errors.ts";
+import { SCHEMA } from "../registry/migrate.ts";
 import type { Tables } from "../registry/schema.ts";
 
 /** Tables that a backup holds. Refused attempts and strangers are not among them. */
@@ -12,6 +13,8 @@ export interface BackupHeader {
   /** RFC 3339. */
   readonly madeAt: string;
   readonly masterId: string;
+  /** The registry's schema that the rows are of. */
+  readonly schema: number;
   /** 64 hex digits; undefined when the master's source is not a file of the gateway's own. */
   readonly master: string | undefined;
 }
@@ -49,11 +52,17 @@ export function decodeContent(packed: Uint8Array): BackupContent {
     throw new GatewayError("damaged", "the backup opens, but what is in it cannot be read", { cause: error });
   }
   const [header, ...entries] = lines;
-  const { format } = (header ?? {}) as { format?: unknown };
+  const { format, schema } = (header ?? {}) as { format?: unknown; schema?: unknown };
   if (format !== "usmp backup 1") {
     throw new GatewayError(
       "damaged",
       `the backup is of a format that this version of usmp does not know (${String(format)})`,
+    );
+  }
+  if (typeof schema !== "number" || schema > SCHEMA) {
+    throw new GatewayError(
+      "newer-schema",
+      `the backup was made by a newer version of usmp (schema ${String(schema)}, and this version knows ${SCHEMA}); restore it with that version`,
     );
   }
   const rows = Object.fromEntries(TABLES.map((table) => [table, [] as unknown[]])) as Record<string, unknown[]>;
@@ -70,7 +79,7 @@ export function decodeContent(packed: Uint8Array): BackupContent {
 }
 
 /** Rows as both databases give them, with bytes in a form that JSON takes. */
-export function toPlainRow<T extends object>(row: T): T {
+function toPlainRow<T extends object>(row: T): T {
   const entries = Object.entries(row).map(([name, value]) => [
     name,
     value instanceof Uint8Array ? { $: Buffer.from(value).toString("base64") } : value,

@@ -9,6 +9,8 @@ export interface RestorePlan {
   readonly devices: number;
   /** True when nothing is here yet: then everything of the backup comes back, and nobody can tell what was revoked since. */
   readonly ontoNothing: boolean;
+  /** What the audit's second place tells of later changes, when the database is gone and that file is not: rows that no backup has. */
+  readonly lostAuditRows: number;
   readonly changes: readonly RestoreChange[];
 }
 
@@ -26,7 +28,11 @@ export interface Present {
 }
 
 /** Compares a backup with what is here, device by device, in order of id. Devices that are the same are not listed. */
-export function planRestore(content: BackupContent, present: ReadonlyMap<DeviceId, Present> | undefined): RestorePlan {
+export function planRestore(
+  content: BackupContent,
+  present: ReadonlyMap<DeviceId, Present> | undefined,
+  lostAuditRows = 0,
+): RestorePlan {
   const { header, rows } = content;
   const changes: RestoreChange[] = [];
   if (present !== undefined) {
@@ -46,6 +52,7 @@ export function planRestore(content: BackupContent, present: ReadonlyMap<DeviceI
     masterId: header.masterId,
     devices: rows.devices.length,
     ontoNothing: present === undefined,
+    lostAuditRows,
     changes: changes.sort((a, b) => (a.id < b.id ? -1 : 1)),
   };
 }

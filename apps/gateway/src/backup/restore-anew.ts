@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Secret } from "@usmp/protocol";
-import { HeadFile } from "../audit/head-file.ts";
+import { HEAD_FILE, HeadFile } from "../audit/head-file.ts";
 import { GatewayError } from "../errors.ts";
 import { MasterSecret } from "../master/master-secret.ts";
 import { installMaster, openMaster } from "../master/open-master.ts";
@@ -71,7 +71,7 @@ async function writeHead({ rows }: BackupContent, dataDirectory: string, master:
   const last = rows.audit.reduce((highest, row) => (row.seq > highest.seq ? row : highest), rows.audit[0] ?? NO_ROW);
   const key = master.subkey("audit");
   const committed = { seq: last.seq, mac: new Uint8Array(last.mac) };
-  await new HeadFile(join(dataDirectory, "audit.head")).write({ committed, prepared: undefined }, master.id, key, true);
+  await new HeadFile(join(dataDirectory, HEAD_FILE)).write({ committed, prepared: undefined }, master.id, key, true);
   key.wipe();
 }
 

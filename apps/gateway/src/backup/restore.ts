@@ -1,3 +1,6 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { HEAD_FILE } from "../audit/head-file.ts";
 import { GatewayError } from "../errors.ts";
 import type { Actor } from "../records.ts";
 import { openRegistry } from "../registry/open-registry.ts";
@@ -27,7 +30,10 @@ export async function prepareRestore(
   packed.fill(0);
   const storage = await openStorage(target);
   const empty = await isEmpty(storage).finally(() => storage.close());
-  if (empty) return { plan: planRestore(content, undefined), apply: (actor) => applyAnew(content, target, actor) };
+  if (empty) {
+    const plan = planRestore(content, undefined, rowsBehind(content, target.dataDirectory));
+    return { plan, apply: (actor) => applyAnew(content, target, plan, actor) };
+  }
   const opened = await openRegistry({ ...target, announce: false });
   try {
     return { plan: await opened.backup.plan(content), apply: (actor) => applyOnto(content, target, actor) };
@@ -36,13 +42,30 @@ export async function prepareRestore(
   }
 }
 
-async function applyAnew(content: BackupContent, target: RestoreTarget, actor: Actor): Promise<RestorePlan> {
+/** How many rows the audit's second place knows of that the backup has not. Only told, so the file is taken at its word. */
+function rowsBehind({ rows }: BackupContent, dataDirectory: string): number {
+  try {
+    const { committed } = JSON.parse(readFileSync(join(dataDirectory, HEAD_FILE), "utf8")) as {
+      committed: { seq: number };
+    };
+    return Math.max(0, committed.seq - rows.audit.reduce((last, { seq }) => Math.max(last, seq), 0));
+  } catch {
+    return 0; // there is none, or nobody can read it
+  }
+}
+
+async function applyAnew(
+  content: BackupContent,
+  target: RestoreTarget,
+  plan: RestorePlan,
+  actor: Actor,
+): Promise<RestorePlan> {
   await restoreAnew(content, target);
   const { registry } = await openRegistry({ ...target, announce: false });
   try {
     await registry.audit.append(
       "restore",
-      { madeAt: content.header.madeAt, restored: content.rows.devices.length, kept: 0 },
+      { madeAt: plan.madeAt, restored: plan.devices, kept: 0, lostAuditRows: plan.lostAuditRows },
       actor,
     );
     const verdict = await registry.audit.verify();
@@ -51,7 +74,7 @@ async function applyAnew(content: BackupContent, target: RestoreTarget, actor: A
         "audit-broken",
         `the fleet is restored, but the backup's audit is not whole: ${verdict.says}`,
       );
-    return planRestore(content, undefined);
+    return plan;
   } finally {
     await registry.close();
   }

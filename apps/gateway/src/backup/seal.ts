@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { Secret } from "@usmp/protocol";
+import type { Secret } from "@usmp/protocol";
 import { GatewayError } from "../errors.ts";
 import { messageOf } from "../master/secret-file.ts";
 import { checkKdf, newKdf, type PassphraseKdf, passphraseKey } from "../master/passphrase-seal.ts";

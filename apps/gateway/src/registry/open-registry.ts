@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Secret } from "@usmp/protocol";
 import { type Clock, systemClock } from "usmp";
 import { ChainWriter } from "../audit/chain-writer.ts";
-import { HeadFile } from "../audit/head-file.ts";
+import { HEAD_FILE, HeadFile } from "../audit/head-file.ts";
 import { BackupAccess } from "../backup/backup-access.ts";
 import { GatewayError } from "../errors.ts";
 import { DeviceKeys } from "../keys/device-keys.ts";
@@ -144,7 +144,7 @@ async function bind(storage: Storage, vault: Vault, master: MasterSecret, keys: 
 
 /** The audit chain's second place. */
 function headPath(dataDirectory: string): string {
-  return join(dataDirectory, "audit.head");
+  return join(dataDirectory, HEAD_FILE);
 }
 
 async function assemble(

@@ -153,7 +153,9 @@ test("a restore that was cut short runs again; a backup of another fleet is refu
   await (await prepare(file, target)).apply(ADA);
   rmSync(join(target.directory, "usmp.db")); // master and audit.head are there, the rows did not come
   rmSync(join(target.directory, "usmp.db-wal"), { force: true });
-  await (await prepare(file, target)).apply(ADA);
+  const again = await prepare(file, target);
+  expect(again.plan.lostAuditRows).toBe(1); // the row of the first restore
+  await again.apply(ADA);
   expect(snapshot(await target.open())).toEqual(before);
   await target.remove();
   const other = new TestHome(undefined);

@@ -49,5 +49,6 @@ Examples:
   $ usmp device add                                        a device with a random id
   $ usmp device add 7a:d3:e6:a9:9b:17 --name pump --tag garden
   $ usmp device add --name pump --snippet python           and a program for it
-  $ usmp device add --count 20 --name sensor --nvs images  20 devices, and input for their NVS images
+  $ usmp device add --count 20 --name sensor --json        20 devices, one a line
+  $ usmp device add --from-csv macs.csv --nvs images       ESP32s by their MAC addresses, and input for their NVS images
   $ usmp device add 7a:d3:e6:a9:9b:17 --key-file old.key   a key that was brought along`;
