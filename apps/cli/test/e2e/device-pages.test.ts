@@ -175,7 +175,17 @@ describe.each(runnable)("the page for $language", ({ language, file, install, as
     expect((await workshop.sh(block("run"))).output).toMatch(/^session [0-9a-f]{32}\n/);
   });
 
-  test("its table of failures is true, line by line", async () => {
+  if (language === "typescript")
+    test("its program is TypeScript, too", async () => {
+      const workshop = await prepared();
+      workshop.write("device.ts", block(file));
+      const types = `--typeRoots "${ROOT}node_modules/@types" --types node`;
+      const options = `--noEmit --strict --target es2023 --module nodenext --skipLibCheck ${types}`;
+      const { ok, output } = await workshop.sh(`"${ROOT}node_modules/.bin/tsc" ${options} device.ts`);
+      expect(ok, output).toBe(true);
+    });
+
+  test("its table of failures is true, line by line", { timeout: 180_000 }, async () => {
     const workshop = await prepared();
     const key = (content: string): void => workshop.write("device.key", content);
     const sh = async (command: string): Promise<void> => {

@@ -119,11 +119,9 @@ describe.runIf(sdk.available)("the Python SDK as a device of a running gateway",
         const fresh = await enrol("rotate", ID, "--grace", "1h");
         await before.send("the old key is good still");
         await before.receive();
-        expect((await ask("device", "list"))[0]).toMatchObject({
-          state: "rotating",
-          generation: 2,
-          provenGeneration: 1,
-        });
+        await expect
+          .poll(async () => (await ask("device", "list"))[0])
+          .toMatchObject({ state: "rotating", generation: 2, provenGeneration: 1 });
         const again = await connect(protocol, old);
         const renewed = await connect(protocol, fresh);
         const began = performance.now();
@@ -132,7 +130,9 @@ describe.runIf(sdk.available)("the Python SDK as a device of a running gateway",
         await renewed.send("the new key is good");
         await renewed.receive();
         expect(await refused(protocol, old)).toMatchObject({ cause: "old-generation", holds: 1, current: 2 });
-        expect((await ask("device", "list"))[0]).toMatchObject({ state: "active", provenGeneration: 2 });
+        await expect
+          .poll(async () => (await ask("device", "list"))[0])
+          .toMatchObject({ state: "active", provenGeneration: 2 });
       },
     );
 

@@ -26,6 +26,8 @@ export class ProofQueue {
 
   /** Resolves when the proof is durable. */
   add(id: DeviceId, generation: number): Promise<void> {
+    // A proof of the key before says nothing beside one of its successor, which ends it.
+    if ((this.#waiting.get(id)?.generation ?? 0) > generation) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiting.get(id)?.resolve(); // the later proof says all
       this.#waiting.set(id, { generation, resolve, reject });
@@ -62,7 +64,7 @@ export class ProofQueue {
       await this.#write(proofs);
       for (const { resolve } of waiting.values()) resolve();
     } catch (error) {
-      for (const [id, generation] of proofs) this.#failed.set(id, generation);
+      for (const [id, generation] of proofs) this.#failed.set(id, Math.max(generation, this.#failed.get(id) ?? 0));
       for (const { reject } of waiting.values()) reject(error);
     }
   }

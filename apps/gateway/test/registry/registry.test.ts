@@ -68,8 +68,9 @@ onEachDatabase("a registry", (newHome) => {
     expect(second.generation).toBe(2);
     expect(keysOf(registry, ID)).toEqual({ current: hex(second.key), previous: hex(first.key) });
     expect(registry.device(ID)?.previous).toMatchObject({ generation: 1, graceEndsAt: BEGIN + WEEK_MS });
-    await registry.noteProven(ID, 1);
+    await proven(home, registry, ID, 1);
     expect(kinds(registry, ID)).toEqual(["current", "previous"]);
+    expect(registry.device(ID)?.previous?.provenAt).toBe(BEGIN);
     await proven(home, registry, ID, 2);
     expect(kinds(registry, ID)).toEqual(["current", "decoy"]);
     expect(registry.device(ID)?.current?.provenAt).toBe(BEGIN);
@@ -79,6 +80,17 @@ onEachDatabase("a registry", (newHome) => {
       ["current", 2, hex(second.key)],
       ["old", 1, hex(first.key)],
     ]);
+  });
+
+  test("takes the new key as proven also when the old one is used in the same moment", async () => {
+    const home = newHome();
+    const { registry } = await home.open();
+    await registry.add(request(ID), ADA);
+    await registry.rotate(ID, PLAIN, ADA);
+    const both = Promise.all([registry.noteProven(ID, 2), registry.noteProven(ID, 1)]);
+    await home.time.pass(1_000);
+    await both;
+    expect(kinds(registry, ID)).toEqual(["current", "decoy"]);
   });
 
   test("ends the old key when its grace is over, and not while the wall clock is in doubt", async () => {
