@@ -12,6 +12,7 @@ const only = (name, from, to) => ({
 });
 
 const protocol = (...layers) => layers.map((layer) => `packages/protocol/src/${layer}`);
+const gateway = (...layers) => layers.map((layer) => `apps/gateway/src/${layer}`);
 const base = protocol("errors\\.ts$", "time\\.ts$", "constants\\.ts$");
 const wireAndCrypto = [...protocol("wire/", "crypto/"), ...base];
 const index = (...names) => names.map((name) => `packages/${name}/src/index\\.ts$`);
@@ -27,7 +28,11 @@ module.exports = {
     only("transport-imports-no-package", "packages/transport/src/", []),
     only("usmp-imports-the-libraries", "packages/usmp/src/", index("protocol", "crypto", "transport")),
     only("testkit-imports-the-libraries", "packages/testkit/src/", index("protocol", "crypto", "transport")),
-    only("cli-imports-usmp", "apps/cli/src/", index("usmp", "protocol", "crypto")),
+    only("gateway-imports-the-libraries", "apps/gateway/src/", index("usmp", "protocol", "crypto")),
+    only("cli-imports-usmp-and-gateway", "apps/cli/src/", [
+      ...index("usmp", "protocol", "crypto"),
+      "apps/gateway/src/index\\.ts$",
+    ]),
     {
       name: "protocol-has-no-dependency",
       comment: "The core is sans-IO and runs anywhere: no Node module, no package from a registry.",
@@ -41,6 +46,20 @@ module.exports = {
       from: { path: "^(packages/(?!testkit/)|apps/)[^/]+/(src|bin)/|^apps/[^/]+/bin/" },
       to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
     },
+
+    // Inside the gateway: keys and storage know nothing of sockets, and the doctor sees a gateway as the command line does.
+    only("gateway-master-and-keys-import-base", "apps/gateway/src/(master|keys|time)/", [
+      ...gateway("(master|keys|time)/", "(records|errors)\\.ts$"),
+      ...index("protocol", "usmp"),
+    ]),
+    only("gateway-storage-imports-keys", "apps/gateway/src/(registry|audit|backup)/", [
+      ...gateway(
+        "(registry|audit|backup|master|keys|time)/",
+        "(records|errors)\\.ts$",
+        "why/(cause|refusal-record)\\.ts$",
+      ),
+      ...index("protocol", "usmp"),
+    ]),
 
     // Inside the core: connection -> handshake, record, recovery, fairness -> wire, crypto -> errors, time, constants.
     only("core-base-imports-base", "packages/protocol/src/(errors|time|constants)\\.ts$", base),

@@ -11,6 +11,7 @@ const simulation = tests("simulation/**/*.test.ts");
 const fuzz = tests("fuzz/**/*.test.ts");
 const interop = tests("interop/**/*.test.ts");
 const e2e = tests("e2e/**/*.test.ts");
+const crash = tests("crash/**/*.test.ts");
 
 // `npm run fuzz` and `npm run long` set their own end.
 const long = process.env["USMP_FUZZ_SECONDS"] !== undefined || process.env["USMP_SCHEDULES"] !== undefined;
@@ -37,7 +38,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: tests("**/*.test.ts"),
-          exclude: [...vectors, ...models, ...simulation, ...fuzz, ...interop, ...e2e],
+          exclude: [...vectors, ...models, ...simulation, ...fuzz, ...interop, ...e2e, ...crash],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
@@ -50,6 +51,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: "interop", include: interop, testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
+      },
+      {
+        extends: true,
+        test: { name: "crash", include: crash, testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false },
       },
       {
         extends: true,

@@ -38,6 +38,7 @@ export const STAGES = [
   ...["simulation", "fuzz"].map((name) => ({ name, run: () => runProject(name, true) })),
   { name: "coverage", run: checkCoverage },
   { name: "interop", run: runInterop },
+  { name: "crash", run: () => runOnBuild("crash") },
   { name: "e2e", run: () => runOnBuild("e2e") },
 ];
 

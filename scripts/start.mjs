@@ -1,8 +1,8 @@
 /**
- * `npm start [-- arguments]`: from a fresh clone to a running server. Installs and builds what is missing, then runs
- * `usmp start` in this process, so that signals, the terminal and the exit code are the server's own.
+ * `npm start [-- arguments]`: from a fresh clone to a running gateway. Installs and builds what is missing, then runs
+ * `usmp gateway` in this process, so that signals, the terminal and the exit code are the gateway's own.
  */
-process.title = "usmp start"; // first: it hides a key in the arguments; see apps/cli/bin/usmp.mjs
+process.title = "usmp gateway"; // first: it hides a key in the arguments; see apps/cli/bin/usmp.mjs
 
 const { ensurePackages } = await import("./dependencies.mjs");
 const { runTool } = await import("./run.mjs");
@@ -11,7 +11,7 @@ try {
   await ensurePackages();
   const build = await runTool("tsc", ["-b"], { capture: true });
   if (!build.ok) throw new Error(`The build failed:\n${build.output}`);
-  process.argv.splice(2, 0, "start");
+  process.argv.splice(2, 0, "gateway");
   await import("../apps/cli/bin/usmp.mjs");
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

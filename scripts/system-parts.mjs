@@ -27,6 +27,14 @@ const PARTS = [
   { name: "spin", debianPackage: "spin", neededFor: "the session model", probe: ["spin", "-V"] },
   { name: "gcc", debianPackage: "gcc libc6-dev", neededFor: "the session model", probe: ["gcc", "--version"] },
   {
+    name: "PostgreSQL",
+    debianPackage: "postgresql",
+    neededFor: "the gateway's tests on PostgreSQL",
+    probe: ["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
+  },
+  { name: "strace", debianPackage: "strace", neededFor: "the crash tests", probe: ["strace", "-V"] },
+  { name: "age", debianPackage: "age", neededFor: "the second opinion on backups", probe: ["age", "--version"] },
+  {
     name: "openssl",
     debianPackage: "openssl",
     neededFor: "the second opinion on cryptography",

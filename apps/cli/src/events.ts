@@ -1,6 +1,8 @@
+import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
+import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
 
 /**
@@ -9,10 +11,16 @@ import { asText } from "./printable.ts";
  */
 export type CliEvent =
   | KeyEvent
-  | KeyFileEvent
+  | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
+  | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
+  | { readonly event: "notice"; readonly topic: "master" | "dev"; readonly message: string }
+  | ({ readonly event: "device" } & DeviceView)
+  | { readonly event: "skipped"; readonly id: string; readonly reason: string }
+  | { readonly event: "deleted"; readonly id: string; readonly generation: number }
+  | ({ readonly event: "seen" } & SeenView)
   | ConnectingEvent
-  | ({ readonly event: "session" } & SessionIdentity & { readonly peer: string; readonly transport: TransportName })
+  | SessionEvent
   | ({ readonly event: "message" } & SessionIdentity & MessageContent)
   | ({ readonly event: "sent" } & SessionIdentity & { readonly bytes: number })
   | ({ readonly event: "pong" } & SessionIdentity & { readonly roundTripMs: number })
@@ -23,6 +31,7 @@ export type CliEvent =
   | LinkEvent
   | UndeliveredEvent
   | RefusedEvent
+  | FleetEvent
   | ErrorEvent;
 
 export interface KeyEvent {
@@ -47,14 +56,25 @@ export interface ConnectingEvent {
   readonly randomDevice: boolean;
 }
 
-/** start: the file that holds the key. */
-export interface KeyFileEvent {
-  readonly event: "keyfile";
-  readonly path: string;
-  /** True on the first run, which made it. */
+/** gateway: it is open; `listening` follows. */
+export interface GatewayEvent {
+  readonly event: "gateway";
+  /** Its data directory. */
+  readonly data: string;
+  readonly devices: number;
+  /** True on the first run. */
   readonly created: boolean;
-  /** Only with --show-key. */
-  readonly key?: string;
+  readonly dev: boolean;
+}
+
+export interface SessionEvent extends SessionIdentity {
+  readonly event: "session";
+  readonly peer: string;
+  readonly transport: TransportName;
+  /** gateway: of the key that was proven. */
+  readonly generation?: number;
+  /** gateway: the device's. */
+  readonly name?: string;
 }
 
 /** connect --reconnect: what the link does now. */
@@ -137,7 +157,7 @@ interface StatisticsContent {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
-export function sessionEvent(session: Session): CliEvent {
+export function sessionEvent(session: Session): SessionEvent {
   return { event: "session", ...identity(session), peer: peerText(session.peer), transport: session.transport };
 }
 

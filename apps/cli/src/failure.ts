@@ -1,3 +1,4 @@
+import type { GatewayError, GatewayErrorCode } from "@usmp/gateway";
 import { UsageError, type UsageErrorCode } from "@usmp/protocol";
 import { AddressError, UsmpError, type UsmpErrorCode } from "usmp";
 import type { ExitCode } from "./environment.ts";
@@ -8,7 +9,6 @@ export const COMMAND_ERROR_CODES = [
   "unknown-command",
   "no-reply",
   "bad-recording",
-  "key-exposed",
   "interrupted",
   "system",
   "internal",
@@ -35,7 +35,7 @@ export function usage(message: string): CommandError {
 
 /** What went wrong, for people and scripts alike. */
 export interface Failure {
-  readonly code: CommandErrorCode | UsmpErrorCode | UsageErrorCode | AddressError["code"];
+  readonly code: CommandErrorCode | UsmpErrorCode | UsageErrorCode | AddressError["code"] | GatewayErrorCode;
   readonly message: string;
   readonly exitCode: ExitCode;
 }
@@ -45,11 +45,18 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError || error instanceof AddressError)
     return { code: error.code, message: error.message, exitCode: 2 };
   if (error instanceof UsmpError) return { code: error.code, message: error.message, exitCode: 1 };
+  if (isGatewayError(error))
+    return { code: error.code, message: error.message, exitCode: error.code === "usage" ? 2 : 1 };
   if (error instanceof Error && error.name === "AbortError")
     return { code: "interrupted", message: "stopped before it was done", exitCode: 1 };
   if (isSystemError(error)) return { code: "system", message: error.message, exitCode: 1 };
   const detail = error instanceof Error ? (error.stack ?? error.message).replaceAll(/\s*\n\s*/g, " | ") : String(error);
   return { code: "internal", message: `this should not happen, please report it: ${detail}`, exitCode: 1 };
+}
+
+/** By its name: the class is the gateway package's, which most commands never load. */
+function isGatewayError(error: unknown): error is GatewayError {
+  return error instanceof Error && error.name === "GatewayError";
 }
 
 /** What the operating system refused: its message names the call, the path and the reason. */

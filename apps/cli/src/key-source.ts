@@ -4,6 +4,7 @@ import type { Environment } from "./environment.ts";
 import type { KeyEvent } from "./events.ts";
 import { usage } from "./failure.ts";
 import { readHiddenLine } from "./hidden-line.ts";
+import { toHex } from "./printable.ts";
 import { estimateTextBits } from "./text-strength.ts";
 
 export interface KeyOptions {
@@ -37,18 +38,25 @@ export async function loadAnyKey(
 }
 
 /** A key as written, wiped here, to one that passed the policy. */
-export async function acceptKey(
+async function acceptKey(
   written: Uint8Array,
   { field, source, warning, dev, allowWeak }: KeyOptions & Omit<WrittenKey, "bytes">,
 ): Promise<LoadedKey> {
   const parsed = parseWiping(written, field);
+  let weak: boolean;
   try {
     await checkKeyStrength(parsed, { development: dev, allowWeak, estimateTextBits }, field);
+    weak = allowWeak === true && (await isWeak(parsed, dev));
   } catch (error) {
     parsed.key.wipe();
     throw error;
   }
-  const notes = [looksLikeHex(parsed) ? "all of it is hex digits: write hex:… if bytes are meant" : undefined, warning];
+  const notes = [
+    looksLikeHex(parsed) ? "all of it is hex digits: write hex:… if bytes are meant" : undefined,
+    weak ? WEAK_NOTE : undefined,
+    dev ? DEVELOPMENT_NOTE : undefined,
+    warning,
+  ];
   const note = notes.filter((text) => text !== undefined).join("; ");
   const event: KeyEvent = {
     event: "key",
@@ -58,6 +66,17 @@ export async function acceptKey(
     ...(note === "" ? {} : { note }),
   };
   return { psk: parsed.key, event };
+}
+
+const WEAK_NOTE = "a weak key, let in by --allow-weak: whoever hears one HELLO_ACK can search such keys offline";
+const DEVELOPMENT_NOTE = "DEVELOPMENT MODE (--dev): published keys are let in, never use it for production";
+
+/** Whether this key is one that only --allow-weak let in. */
+async function isWeak(parsed: ParsedKey, development: boolean | undefined): Promise<boolean> {
+  return checkKeyStrength(parsed, { development, estimateTextBits }).then(
+    () => false,
+    () => true,
+  );
 }
 
 interface WrittenKey {
@@ -93,6 +112,16 @@ async function readKey({ psk, pskFile }: KeyOptions, environment: Environment): 
   throw usage(
     'no key was given; make one with "usmp keygen > key.txt" and pass --psk-file key.txt (or --psk KEY, --psk -, USMP_PSK_FILE)',
   );
+}
+
+/** The bytes of a key file in hex digits, for a gateway that judges and keeps the key. */
+export async function readFileKey(path: string, field: string): Promise<string> {
+  const { key } = parseWiping(await readKeyFile(path, field), `${field} ${path}`);
+  try {
+    return toHex(key.expose());
+  } finally {
+    key.wipe();
+  }
 }
 
 /** A key file holds the grammar of --psk; one newline at its end is ignored, so that echo and editors do no harm. */

@@ -53,6 +53,15 @@ export function addListenOptions(command: Command): Command {
     );
 }
 
+const DEFAULT_PORT = 9000;
+
+/** Where to listen: as selected, else on both transports. */
+export function listenAddresses({ tcp, udp }: ListenSelection): Pick<ListenSelection, "tcp" | "udp"> {
+  return tcp === undefined && udp === undefined
+    ? { tcp: { host: undefined, port: DEFAULT_PORT }, udp: { host: undefined, port: DEFAULT_PORT } }
+    : { ...(tcp === undefined ? {} : { tcp }), ...(udp === undefined ? {} : { udp }) };
+}
+
 export function addJsonOption(command: Command): Command {
   return command.addOption(new Option("--json", "print one JSON object a line"));
 }
@@ -91,6 +100,17 @@ export function wholeNumber(field: string, minimum: number): (text: string) => n
     throw usage(
       `${field} ${JSON.stringify(text)}: not a whole number of at least ${minimum}; write ${field} ${Math.max(minimum, 1)}`,
     );
+  };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time such as 30m, 12h or 7d, in milliseconds. */
+export function duration(field: string): (text: string) => number {
+  return (text) => {
+    const [, digits, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+    if (digits !== undefined && unit !== undefined) return Number(digits) * (UNIT_MS[unit] as number);
+    throw usage(`${field} ${JSON.stringify(text)}: not a time; write ${field} 30m, 12h or 7d`);
   };
 }
 

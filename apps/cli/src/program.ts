@@ -1,11 +1,21 @@
 import { Command, CommanderError } from "commander";
+import { auditCommand } from "./commands/audit.ts";
+import { backupCommand } from "./commands/backup.ts";
+import { clockCommand } from "./commands/clock.ts";
 import { connectCommand } from "./commands/connect.ts";
 import type { CommandContext } from "./commands/context.ts";
+import { deviceCommand } from "./commands/device.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { factoryDeriveCommand } from "./commands/factory-derive.ts";
+import { factoryKeyCommand } from "./commands/factory-key.ts";
+import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
+import { masterCommand } from "./commands/master.ts";
+import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
-import { startCommand } from "./commands/start.ts";
+import { whyCommand } from "./commands/why.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { failureOf, usage } from "./failure.ts";
 import { Reporter } from "./reporter.ts";
@@ -55,19 +65,29 @@ export function createProgram(
     .helpCommand(false)
     .addHelpText("after", HELP);
   const commands = [
+    gatewayCommand(context),
+    deviceCommand(context),
+    whyCommand(context),
     keygenCommand(context),
     serveCommand(context),
     connectCommand(context),
     sendCommand(context),
     inspectCommand(context),
+    doctorCommand(context),
+    factoryKeyCommand(context),
+    factoryDeriveCommand(context),
+    clockCommand(context),
+    masterCommand(context),
+    auditCommand(context),
+    backupCommand(context),
+    restoreCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
-  program.addCommand(startCommand(context), { hidden: true });
-  for (const command of [program, ...program.commands]) {
+  for (const { command, words } of commandsOf(program)) {
     command
       .exitOverride()
       .helpOption("--help", "print help with examples")
-      .showHelpAfterError(`(usmp ${command === program ? "" : `${command.name()} `}--help explains)`)
+      .showHelpAfterError(`(${words} --help explains)`)
       .configureOutput({
         writeOut: (text) => stdout.write(text),
         writeErr: (text) => printsErrors && stderr.write(text),
@@ -83,8 +103,19 @@ function problemOf({ code, message }: CommanderError): string {
   return `${message.replace(/^error: /, "")}; usmp COMMAND --help explains`;
 }
 
+/** A command and all below it, with the words that call them: "usmp device add". */
+export function commandsOf(command: Command, before = ""): { readonly command: Command; readonly words: string }[] {
+  const words = `${before}${command.name()}`;
+  return [{ command, words }, ...command.commands.flatMap((each) => commandsOf(each, `${words} `))];
+}
+
 const HELP = `
-Try it in two terminals:
+A gateway with its devices:
+  $ usmp gateway
+  $ usmp device add --name pump
+  $ usmp why
+
+A key and two terminals:
   $ usmp keygen > key.txt
   $ usmp serve --psk-file key.txt --echo
   $ usmp connect localhost:9000 --psk-file key.txt

@@ -2,12 +2,23 @@ import { styleText } from "node:util";
 import { formatAddress } from "usmp";
 import type { OutputStream } from "./environment.ts";
 import type { CliEvent, KeyEvent } from "./events.ts";
+import { describeFleet, FLEET_STYLES } from "./fleet-events.ts";
 import { display, escapeUnprintable } from "./printable.ts";
 
 /** An event in one line for people. Colours follow the stream (a terminal or not) and NO_COLOR. */
 export function renderEvent(event: CliEvent, stream: OutputStream): string {
   const label = styleText(LABEL_STYLE[event.event], event.event.padEnd(LABEL_WIDTH), { stream });
   return `${label} ${escapeUnprintable(describe(event))}`;
+}
+
+/** A time in RFC 3339 as this host's clocks show it. */
+export function localTime(time: string): string {
+  const date = new Date(time);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  );
 }
 
 /** What a key is, without saying what it is. */
@@ -26,8 +37,14 @@ const SHORT_SESSION = 8;
 
 const LABEL_STYLE = {
   key: "cyan",
-  keyfile: "cyan",
+  gateway: "cyan",
   listening: "cyan",
+  address: "cyan",
+  notice: "yellow",
+  device: "cyan",
+  skipped: "yellow",
+  deleted: "yellow",
+  seen: "cyan",
   connecting: "cyan",
   session: "green",
   message: "bold",
@@ -41,20 +58,33 @@ const LABEL_STYLE = {
   undelivered: "red",
   refused: "red",
   error: "red",
+  ...FLEET_STYLES,
 } as const;
 
 function describe(event: CliEvent): string {
   switch (event.event) {
     case "key":
       return describeKey(event);
-    case "keyfile":
-      return `${event.path}${event.created ? " (new)" : ""}${event.key === undefined ? "" : ` ${event.key}`}`;
+    case "gateway":
+      return `${event.data}${event.created ? " (new)" : ""}, ${event.devices} ${event.devices === 1 ? "device" : "devices"}${event.dev ? ", DEVELOPMENT MODE" : ""}`;
+    case "address":
+      return `${event.transport} ${formatAddress(event)} is where devices on the network connect`;
+    case "notice":
+      return `${event.topic}: ${event.message}`;
+    case "device":
+      return `${event.id} ${event.state}`;
+    case "skipped":
+      return `${event.id} ${event.reason}`;
+    case "deleted":
+      return `${event.id} generation ${event.generation}`;
+    case "seen":
+      return `${event.id} ${event.transport} ${event.source}`;
     case "listening":
       return `${event.transport} ${formatAddress(event)}`;
     case "connecting":
       return `${event.transport} ${formatAddress(event)} as ${event.device}${event.randomDevice ? " (random)" : ""}`;
     case "session":
-      return `${event.device} ${event.session} ${event.transport} ${event.peer}`;
+      return `${event.device} ${event.session} ${event.transport} ${event.peer}${event.generation === undefined ? "" : ` key ${event.generation}`}${event.name === undefined ? "" : ` "${event.name}"`}`;
     case "message":
       return `${who(event)} ${display(Buffer.from(event.data, "base64"))}`;
     case "sent":
@@ -75,6 +105,13 @@ function describe(event: CliEvent): string {
       return `${event.device} ${event.bytes} bytes ${event.fate}: ${event.cause}`;
     case "refused":
       return `${event.device ?? "no device id"} ${event.transport} ${event.peer} ${event.cause}: ${event.description}${event.omitted === undefined ? "" : ` (and ${event.omitted} not printed before)`}`;
+    case "verdict":
+    case "master":
+    case "backup":
+    case "restore":
+    case "change":
+    case "restored":
+      return describeFleet(event);
     case "error":
       return `${event.code}: ${event.message}`;
   }

@@ -28,6 +28,13 @@ export class Reporter {
     return this.line(renderEvent(event, stream), stream);
   }
 
+  /** As event(), but to standard error, so that it never stands among what was asked for. */
+  aside(event: CliEvent): Promise<void> {
+    if (this.#options.quiet) return Promise.resolve();
+    const { stderr } = this.#environment;
+    return this.line(this.#options.json ? this.#json(event) : renderEvent(event, stderr), stderr);
+  }
+
   error({ code, message }: Failure): Promise<void> {
     const { stderr } = this.#environment;
     if (this.#options.json) return this.line(this.#json({ event: "error", code, message }), stderr);

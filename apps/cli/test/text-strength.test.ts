@@ -44,5 +44,5 @@ describe("texts made by a generator are estimated at 100 bits and more", () => {
         expect(await estimateTextBits(text), text).toBeGreaterThan(STRONG_BITS);
       }
     }
-  });
+  }, 30_000); // zxcvbn takes half a second for one such text, on a quiet machine
 });

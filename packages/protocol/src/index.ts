@@ -25,6 +25,7 @@ export { DatagramEndpoint, type EndpointConfig } from "./connection/endpoint.ts"
 export type {
   Address,
   AuthenticationFailure,
+  Breach,
   CloseReason,
   ConnectionEvent,
   HandshakeAwait,
@@ -52,6 +53,7 @@ export { Recent } from "./fairness/recent.ts";
 export { sourceOf } from "./fairness/source.ts";
 export { type Rate, TokenBucket } from "./fairness/token-bucket.ts";
 export { WaitingRoom } from "./fairness/waiting-room.ts";
+export { ProofTrial } from "./handshake/proof-trial.ts";
 export { clientProof, serverProof, type Transcript } from "./handshake/transcript.ts";
 export { nonceMatches, openFrame, plaintextLength, sealedLength, sealFrame } from "./record/protection.ts";
 export { addMs, earliest, type Instant, instant } from "./time.ts";

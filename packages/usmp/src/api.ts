@@ -1,4 +1,4 @@
-import type { CloseReason, CryptoProvider, Limits, RekeyPolicy, Secret } from "@usmp/protocol";
+import type { Breach, CloseReason, CryptoProvider, Limits, ProofTrial, RekeyPolicy, Secret } from "@usmp/protocol";
 import type { Clock } from "./clock.ts";
 
 /** A pre-shared key: 16 bytes or more. A Secret stays yours to wipe; of plain bytes the library takes a copy and wipes that. */
@@ -10,7 +10,13 @@ export type Psk = Uint8Array | Secret;
  * reported as a refusal with cause "lookup-failed".
  */
 export type PskLookup = (deviceId: string, peer: Peer) => PskAnswer | Promise<PskAnswer>;
-export type PskAnswer = Psk | readonly Psk[] | undefined;
+export type PskAnswer = Psk | LabelledPsk | readonly (Psk | LabelledPsk)[] | undefined;
+
+/** A candidate key with a number by which Session.keyLabel tells that it was proven. Its Secret becomes the library's, which wipes it. */
+export interface LabelledPsk {
+  readonly psk: Secret;
+  readonly label: number;
+}
 
 export type TransportName = "tcp" | "udp";
 
@@ -107,12 +113,16 @@ export interface Move {
 /** Limits to change; the rest keep their defaults. */
 export type ListenLimits = { readonly [Key in keyof Limits]?: number | undefined };
 
-/** An attempt that ended before a session: for logs and for `why`. Holds no proof, no key, no transcript. */
+/** An attempt that ended before a session: for logs and for `why`. It shows no proof, no key, no transcript, however it is printed. */
 export interface Refusal {
   readonly peer: Peer;
   /** As claimed in HELLO, not proven; undefined when no HELLO came. */
   readonly claimedDeviceId: string | undefined;
   readonly reason: CloseReason | { readonly code: "lookup-failed"; readonly message: string };
+  /** With "wrong-key" alone: whether a key of the owner's, in a wrong form perhaps, made the proof. Yours to wipe when you are done. */
+  readonly proof?: ProofTrial | undefined;
+  /** With "protocol-violation": where. */
+  readonly breach?: Breach | undefined;
 }
 
 /** An established session: an async iterable of its messages that also sends. It runs by itself, read or not. */
@@ -130,6 +140,10 @@ export interface Session extends AsyncIterable<Uint8Array> {
   /** Server: resolves true when the peer has shown that it holds the keys, false when the session ended before. Client: true. */
   readonly proven: Promise<boolean>;
   readonly statistics: SessionStatistics;
+  /** Server: the label of the key that was proven, when the look-up gave labels. */
+  readonly keyLabel: number | undefined;
+  /** Where the peer broke the protocol, once the session has ended for that. */
+  readonly breach: Breach | undefined;
 
   /**
    * Sends one message of at most 1,808 bytes; a string goes as UTF-8. TCP: resolves when the transport has taken it, which waits
@@ -148,6 +162,11 @@ export interface Session extends AsyncIterable<Uint8Array> {
   close(): Promise<CloseReason>;
   /** Ends at once, without BYE. Idempotent. */
   abort(): void;
+  /**
+   * Ends at once with one BYE, whose arrival is not awaited: the peer is not wanted any more. What waits to be sent is not sent, and
+   * what came and was not read is not given out. `closed` resolves with "dismissed" and `cause`. Idempotent.
+   */
+  dismiss(cause: string): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 

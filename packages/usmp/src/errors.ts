@@ -77,6 +77,8 @@ export function describeReason(reason: CloseReason): string {
       return "aborted by this side";
     case "replaced":
       return "a newer session of the same device replaced it";
+    case "dismissed":
+      return `the server ended it (${reason.cause})`;
     case "evicted":
       return "its handshake gave way, because the server had too many under way";
     case "rate-limited":

@@ -1,8 +1,9 @@
-export type { CloseReason, CryptoProvider, RekeyPolicy } from "@usmp/protocol";
+export type { Breach, CloseReason, CryptoProvider, ProofTrial, RekeyPolicy } from "@usmp/protocol";
 export { Secret, UsageError } from "@usmp/protocol";
 export { AddressError, formatAddress, parseConnectAddress, parseListenAddress } from "@usmp/transport";
 export type {
   ConnectOptions,
+  LabelledPsk,
   ListenAddress,
   ListenLimits,
   ListenOptions,
@@ -42,6 +43,7 @@ export {
   parseKey,
   type StrengthPolicy,
 } from "./psk.ts";
+export { PUBLISHED_KEY_TEXTS, publishedKey } from "./published-keys.ts";
 export type {
   BackoffOptions,
   Delivery,

@@ -1,6 +1,6 @@
 import { UsageError } from "@usmp/protocol";
-import type { Peer, Psk, PskAnswer, PskLookup } from "./api.ts";
-import { type UsableKey, usableKey } from "./key-policy.ts";
+import type { LabelledPsk, Peer, Psk, PskAnswer, PskLookup } from "./api.ts";
+import { candidateKey, type UsableKey, usableKey } from "./key-policy.ts";
 
 /** What a look-up gave: keys to try, and what was wrong with the answer, if anything was. */
 export interface Candidates {
@@ -45,9 +45,9 @@ export class KeyRing {
     if (answer === undefined) return NONE;
     const keys: UsableKey[] = [];
     let problem: string | undefined;
-    for (const psk of Array.isArray(answer) ? (answer as readonly Psk[]) : [answer as Psk]) {
+    for (const psk of Array.isArray(answer) ? (answer as readonly (Psk | LabelledPsk)[]) : [answer as Psk]) {
       try {
-        keys.push(usableKey(psk, this.#development));
+        keys.push(candidateKey(psk, this.#development));
       } catch (error) {
         // Anything but a key that may not be used is a fault of ours and must show.
         if (!(error instanceof UsageError)) throw error;

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import { canonicalHmacKey, constants, constantTimeEqual, Secret, UsageError } from "@usmp/protocol";
+import { constants, Secret, UsageError } from "@usmp/protocol";
+import { publishedKey } from "./published-keys.ts";
 
 /**
  * The grammar in which people write a pre-shared key, and the two policies on what may be used as one:
@@ -32,8 +32,8 @@ export function looksLikeHex({ form, key }: ParsedKey): boolean {
 }
 
 /**
- * What every session demands of its key: 16 bytes (spec section 3), and not the well-known development key (P7) unless
- * `development`. Throws UsageError "invalid-key" or "weak-key".
+ * What every session demands of its key: 16 bytes (spec section 3), and no published one (P7) unless `development`. Throws
+ * UsageError "invalid-key" or "weak-key".
  */
 export function admitPsk(
   psk: Secret,
@@ -47,13 +47,15 @@ export function admitPsk(
       'make one of 32 random bytes with "usmp keygen"',
     );
   }
-  if (!development && isSameKey(psk, DEVELOPMENT_KEY)) {
-    throw new UsageError(
-      "weak-key",
-      `${field}: the key is the published development key, which everyone knows; make your own with "usmp keygen", ` +
-        "or on a bench ask for development mode by name (--dev; in the library development: true)",
-    );
-  }
+  if (development) return;
+  const published = publishedKey(psk);
+  if (published === undefined) return;
+  const what = published === "development" ? "the published development key" : "printed in public documentation";
+  throw new UsageError(
+    "weak-key",
+    `${field}: the key is ${what}, so everyone knows it; make your own with "usmp keygen", ` +
+      "or on a bench ask for development mode by name (--dev; in the library development: true)",
+  );
 }
 
 export interface StrengthPolicy {
@@ -72,12 +74,13 @@ export interface StrengthPolicy {
  */
 export async function checkKeyStrength({ key }: ParsedKey, policy: StrengthPolicy, field = "psk"): Promise<void> {
   admitPsk(key, policy, field);
-  if (PUBLISHED_KEYS.some((published) => isSameKey(key, published))) {
-    if (policy.development) return;
-    throw weakKey(
+  if (publishedKey(key) !== undefined) return; // in development mode, or it would have been refused
+  const significant = significantPart(key.expose()).length;
+  if (significant < constants.MIN_PSK_LENGTH) {
+    throw invalidKey(
       field,
-      "is printed in public documentation, so everyone knows it",
-      "pass --dev to use it for development",
+      `has ${significant} bytes before zeros that HMAC adds by itself, and less than ${constants.MIN_PSK_LENGTH} are never used`,
+      'make one of 32 random bytes with "usmp keygen"',
     );
   }
   if (policy.allowWeak) return;
@@ -99,8 +102,7 @@ export async function estimateKeyBits(
   key: Uint8Array,
   estimateTextBits: StrengthPolicy["estimateTextBits"],
 ): Promise<number> {
-  // Zeros at the end are no part of the key: HMAC adds them itself (RFC 2104).
-  const significant = key.subarray(0, key.findLastIndex((byte) => byte !== 0) + 1);
+  const significant = significantPart(key);
   const patternBits = Math.min(
     8 * shortestPeriod(significant),
     entropyBits(key, (index) => key[index] as number),
@@ -115,9 +117,6 @@ const STRONG_KEY_BITS = 100;
 const BARE_HEX_DIGITS = 64;
 const HEX_PREFIX = ascii("hex:");
 const TEXT_PREFIX = ascii("text:");
-const DEVELOPMENT_KEY = ascii("usmp-dev-psk-change-me-before-prod");
-/** Keys that stand in the public SDK's README and examples. */
-const PUBLISHED_KEYS: readonly Uint8Array[] = [DEVELOPMENT_KEY, ascii("your-generated-psk-here"), ascii("your-psk")];
 const ALLOW_WEAK = "pass --allow-weak to use it all the same";
 
 function weakKey(field: string, problem: string, exception: string): UsageError {
@@ -167,14 +166,9 @@ function invalidKey(field: string, problem: string, fix: string): UsageError {
   return new UsageError("invalid-key", `${field}: the key ${problem}; ${fix}`);
 }
 
-/** As HMAC sees keys: K and K||00 are one, and one longer than 64 bytes equals its SHA-256. Spec section 3. */
-function isSameKey(psk: Secret, published: Uint8Array): boolean {
-  using ours = Secret.adopt(canonicalHmacKey(psk.expose(), sha256));
-  return constantTimeEqual(ours.expose(), canonicalHmacKey(published, sha256));
-}
-
-function sha256(data: Uint8Array): Uint8Array {
-  return createHash("sha256").update(data).digest();
+/** Zeros at the end are no part of the key: HMAC adds them itself (RFC 2104). */
+function significantPart(key: Uint8Array): Uint8Array {
+  return key.subarray(0, key.findLastIndex((byte) => byte !== 0) + 1);
 }
 
 /** The number of bytes after which the key begins to repeat itself; its length when it does not. */

@@ -82,8 +82,9 @@ export class ServerAttempt implements ConnectionOwner {
   }
 
   #onEstablished(event: ConnectionEvent & { readonly type: "established" }): void {
+    const label = this.#keys[event.keyIndex]?.label;
     this.#finish();
-    const session = new LiveSession(this.#link, event, this.#reception.receiveBufferBytes, this.#reception);
+    const session = new LiveSession(this.#link, event, this.#reception.receiveBufferBytes, this.#reception, label);
     this.#host.handTo(session);
     this.#reception.admit(session);
   }
@@ -103,6 +104,14 @@ export class ServerAttempt implements ConnectionOwner {
   }
 
   #refusal(reason: Refusal["reason"]): Refusal {
-    return { peer: this.#peer, claimedDeviceId: this.#claimedDeviceId, reason };
+    const proof = this.#link.connection.takeProofTrial();
+    const { breach } = this.#link.connection;
+    return {
+      peer: this.#peer,
+      claimedDeviceId: this.#claimedDeviceId,
+      reason,
+      ...(proof === undefined ? {} : { proof }),
+      ...(breach === undefined ? {} : { breach }),
+    };
   }
 }

@@ -1,5 +1,6 @@
 import {
   type Address,
+  type Breach,
   type CloseReason,
   type Connection,
   type ConnectionEvent,
@@ -50,6 +51,7 @@ export interface SessionHost {
 export class LiveSession implements Session, ConnectionOwner {
   readonly deviceId: string;
   readonly sessionId: string;
+  readonly keyLabel: number | undefined;
   readonly #link: SessionLink;
   readonly #host: SessionHost | undefined;
   readonly #inbox: Inbox<Uint8Array> = new Inbox();
@@ -71,7 +73,9 @@ export class LiveSession implements Session, ConnectionOwner {
     established: ConnectionEvent & { readonly type: "established" },
     receiveBufferBytes: number,
     host?: SessionHost,
+    keyLabel?: number,
   ) {
+    this.keyLabel = keyLabel;
     this.#link = link;
     this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
@@ -114,6 +118,10 @@ export class LiveSession implements Session, ConnectionOwner {
   /** True while nothing is read from the transport, because the application is behind: the silence is ours then. */
   get deaf(): boolean {
     return this.#paused && this.transport === "tcp";
+  }
+
+  get breach(): Breach | undefined {
+    return this.#link.connection.breach;
   }
 
   get statistics(): SessionStatistics {
@@ -173,6 +181,11 @@ export class LiveSession implements Session, ConnectionOwner {
 
   abort(): void {
     this.#link.abort();
+  }
+
+  dismiss(cause: string): void {
+    this.end({ code: "dismissed", cause });
+    this.#inbox.keepOnly(() => false);
   }
 
   /** The server ends this session for one of its own reasons. */

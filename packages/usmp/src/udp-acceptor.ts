@@ -1,4 +1,4 @@
-import { DatagramEndpoint, type DatagramServer } from "@usmp/protocol";
+import { DatagramEndpoint, type DatagramServer, type EndpointConfig, TokenBucket } from "@usmp/protocol";
 import { bindUdp, type DatagramTransport } from "@usmp/transport";
 import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
@@ -7,6 +7,9 @@ import { formatDeviceId } from "./device-id.ts";
 import { DatagramLink } from "./links.ts";
 import { ServerAttempt } from "./server-attempt.ts";
 import type { AcceptorOptions } from "./tcp-acceptor.ts";
+
+/** Datagrams a second that are reported as malformed; their addresses may be forged, so they must not crowd out what is not. */
+const MALFORMED_REPORTS = 4;
 
 /** Serves UDP sessions on one socket. */
 export class UdpAcceptor {
@@ -27,7 +30,14 @@ export class UdpAcceptor {
       const reason = { code: "rate-limited" } as const;
       reception.refuse({ peer: { transport: "udp", host, port }, claimedDeviceId: formatDeviceId(deviceId), reason });
     };
-    this.#endpoint = new DatagramEndpoint({ ...config, gate, onTurnedAway }, clock.now());
+    const reports = new TokenBucket({ perSecond: MALFORMED_REPORTS, burst: MALFORMED_REPORTS }, clock.now());
+    const onMalformed: EndpointConfig["onMalformed"] = (violation, breach, from) => {
+      if (!reports.take(clock.now())) return;
+      const { host, port } = from as DatagramAddress;
+      const reason = { code: "protocol-violation", violation, during: "handshake" } as const;
+      reception.refuse({ peer: { transport: "udp", host, port }, claimedDeviceId: undefined, reason, breach });
+    };
+    this.#endpoint = new DatagramEndpoint({ ...config, gate, onTurnedAway, onMalformed }, clock.now());
     this.#alarm = new Alarm(clock, () => this.#onAlarm());
     transport.start({
       onDatagram: (data, from) => this.#onDatagram(data, datagramAddress(from)),

@@ -26,6 +26,7 @@ const ERROR_CODES: Record<UsageErrorCode | UsmpErrorCode | AddressError["code"],
 const REASON_CODES: Record<(CloseReason | Refusal["reason"])["code"], true> = {
   "closed-locally": true,
   "closed-by-peer": true,
+  dismissed: true,
   aborted: true,
   replaced: true,
   evicted: true,

@@ -10,6 +10,7 @@ import {
   parseKey,
   type StrengthPolicy,
 } from "../src/psk.ts";
+import { PUBLISHED_KEY_TEXTS } from "../src/published-keys.ts";
 
 const STRONG_TEST_KEY_HEX = "4f00c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17bca60d36bb2be2a6";
 const DEVELOPMENT_KEY = "usmp-dev-psk-change-me-before-prod";
@@ -103,6 +104,21 @@ describe("what connect() and listen() admit", () => {
     expect(() => admitPsk(new Secret(key), { development: true })).not.toThrow();
   });
 
+  test.each(PUBLISHED_KEY_TEXTS.filter((text) => text.length >= 16 && text.length < 64))(
+    "the published key %s is refused too",
+    (text) => {
+      expect(failure(() => admitPsk(new Secret(bytes(text)))).code).toBe("weak-key");
+      expect(failure(() => admitPsk(new Secret(bytes(`${text}\0`)))).code).toBe("weak-key");
+      expect(() => admitPsk(new Secret(bytes(text)), { development: true })).not.toThrow();
+    },
+  );
+
+  test("published hex digits are refused as text and as the bytes that they spell", () => {
+    const digits = PUBLISHED_KEY_TEXTS.find((text) => /^[0-9a-f]{64}$/.test(text)) as string;
+    expect(failure(() => admitPsk(new Secret(bytes(digits)))).message).toContain("public documentation");
+    expect(failure(() => admitPsk(new Secret(fromHex(digits)))).message).toContain("public documentation");
+  });
+
   test("the development key with 31 zeros behind it is another key: HMAC hashes what is longer than 64 bytes", () => {
     const longer = new Uint8Array(65);
     longer.set(padded);
@@ -159,6 +175,14 @@ describe("strength", () => {
   });
 
   test.each([
+    ["zeros", "00".repeat(32)],
+    ["fifteen random bytes before zeros", `${STRONG_TEST_KEY_HEX.slice(0, 30)}${"00".repeat(17)}`],
+  ])("zeros at the end do not make a key long, since HMAC adds them itself: %s", async (_, digits) => {
+    const everything = { ...policy, allowWeak: true, development: true };
+    expect(await weakness(parse(digits), everything)).toMatch(/^invalid-key: .* before zeros that HMAC adds by itself/);
+  });
+
+  test.each([
     ["your-generated-psk-here", bytes("your-generated-psk-here")],
     ["your-psk, padded", Uint8Array.from({ length: 32 }, (_, i) => bytes("your-psk")[i] ?? 0)],
     [DEVELOPMENT_KEY, bytes(DEVELOPMENT_KEY)],
@@ -174,7 +198,6 @@ describe("strength", () => {
 
   test.each([
     ["one byte 32 times", "ab".repeat(32)],
-    ["zeros", "00".repeat(32)],
     ["a count", Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => i)).toString("hex")],
     [
       "a count downwards in steps of 17",

@@ -4,12 +4,12 @@ import type { Environment, ExitCode, OutputStream } from "../environment.ts";
 import { closedEvent, messageEvent, movedEvent, refusedEvent, sessionEvent } from "../events.ts";
 import { CommandError } from "../failure.ts";
 import { type KeyOptions, loadKey } from "../key-source.ts";
-import { addJsonOption, addKeyOptions, addListenOptions, type ListenSelection } from "../options.ts";
+import { addJsonOption, addKeyOptions, addListenOptions, type ListenSelection, listenAddresses } from "../options.ts";
 import type { Reporter } from "../reporter.ts";
 import { UnderWay } from "../under-way.ts";
 import type { CommandContext } from "./context.ts";
 
-export interface ServeOptions extends ListenSelection {
+interface ServeOptions extends ListenSelection {
   readonly echo?: boolean;
 }
 
@@ -29,15 +29,12 @@ export function serveCommand({ environment, perform }: CommandContext): Command 
     );
 }
 
-const DEFAULT_PORT = 9000;
-
 /** Serves until the program is asked to end; then every session gets its BYE. Wipes `psk`. */
-export async function serveWithKey(
+async function serveWithKey(
   psk: Secret,
   options: ServeOptions & { readonly dev?: boolean },
   environment: Environment,
   reporter: Reporter,
-  onListening: (server: Server) => Promise<void> = async () => {},
 ): Promise<ExitCode> {
   const attended = new Set<Promise<void>>();
   const refusals = new RefusalLog(environment.stdout, reporter);
@@ -58,7 +55,6 @@ export async function serveWithKey(
       onRefused: (refusal) => refusals.add(refusal),
     });
     for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
-    await onListening(server);
     await aborted(environment.signal);
     await server.close();
     await Promise.all(attended);
@@ -104,12 +100,6 @@ class RefusalLog {
     void this.#reporter.event(refusedEvent(refusal, this.#omitted));
     this.#omitted = 0;
   }
-}
-
-function listenAddresses({ tcp, udp }: ListenSelection): Pick<ListenSelection, "tcp" | "udp"> {
-  return tcp === undefined && udp === undefined
-    ? { tcp: { host: undefined, port: DEFAULT_PORT }, udp: { host: undefined, port: DEFAULT_PORT } }
-    : { ...(tcp === undefined ? {} : { tcp }), ...(udp === undefined ? {} : { udp }) };
 }
 
 /** Each line is written before the next message is taken, so a reader of ours that stalls holds the device back. */

@@ -1,3 +1,4 @@
+import { parseKey } from "usmp";
 import { expect, test } from "vitest";
 import { generateKey } from "../../src/commands/keygen.ts";
 import { run } from "../../src/program.ts";
@@ -8,6 +9,25 @@ test("keygen prints 64 hex digits and nothing else", async () => {
   expect(await run(["keygen"], environment)).toBe(0);
   expect(environment.stdout.text).toMatch(/^[0-9a-f]{64}\n$/);
   expect(environment.stderr.text).toBe("");
+});
+
+test("on a terminal both forms stand below the digits, by name", async () => {
+  const environment = virtualEnvironment();
+  Object.assign(environment.stdout, { isTTY: true });
+  expect(await run(["keygen"], environment)).toBe(0);
+  const [key, raw, text] = environment.stdout.lines;
+  expect(key).toMatch(/^[0-9a-f]{64}$/);
+  expect(raw).toMatch(new RegExp(`RAW form, 32 bytes +hex:${key} `));
+  expect(text).toMatch(new RegExp(`TEXT form, 64 characters +text:${key} `));
+});
+
+test("--json has both forms, in the grammar of --psk", async () => {
+  const environment = virtualEnvironment();
+  expect(await run(["keygen", "--json"], environment)).toBe(0);
+  const [object] = environment.stdout.objects as [{ key: string; raw: string; text: string }];
+  expect(object).toMatchObject({ raw: `hex:${object.key}`, text: `text:${object.key}` });
+  expect(parseKey(Buffer.from(object.raw)).key.length).toBe(32);
+  expect(parseKey(Buffer.from(object.text)).key.length).toBe(64);
 });
 
 test("--count prints so many different keys, one a line", async () => {

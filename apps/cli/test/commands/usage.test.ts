@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createProgram, run } from "../../src/program.ts";
+import { commandsOf, createProgram, run } from "../../src/program.ts";
 import { virtualEnvironment } from "../virtual-environment.ts";
 
 const STRONG_TEST_KEY = "4f00c76b64f4f9f4410580132d3fec12c1cdafcf3fdfbe17bca60d36bb2be2a6";
@@ -31,20 +31,22 @@ const serve = (...words: string[]) => ends(["serve", "--tcp", "127.0.0.1:0", ...
 describe("help", () => {
   const program = createProgram({ environment: virtualEnvironment(), perform: async () => {} });
   const words = program.commands.map((command) => command.name());
+  const leaves = commandsOf(program).filter(({ command }) => command.commands.length === 0);
 
-  test.each(words)("%s --help teaches by example on standard output, with exit code 0", async (word) => {
-    const { code, out, err } = await ends([word, "--help"]);
-    expect(code).toBe(0);
-    expect(err).toBe("");
-    expect(out).toContain(`Usage: usmp ${word}`);
-    expect(out).toMatch(/Examples:\n {2}\$ /);
-    expect(out).toContain(`usmp ${word === "start" ? "" : word}`);
-  });
+  test.each(leaves.map(({ words }) => words))(
+    "%s --help teaches by example on standard output, with exit code 0",
+    async (word) => {
+      const { code, out, err } = await ends([...word.split(" ").slice(1), "--help"]);
+      expect(code).toBe(0);
+      expect(err).toBe("");
+      expect(out).toContain(`Usage: ${word}`);
+      expect(out).toMatch(/Examples:\n {2}\$ /);
+    },
+  );
 
-  test("--help names every command but the hidden one, and the exit codes", async () => {
+  test("--help names every command, and the exit codes", async () => {
     const { out } = await ends(["--help"]);
-    for (const word of words.filter((word) => word !== "start")) expect(out).toMatch(new RegExp(`^  ${word} `, "m"));
-    expect(out).not.toMatch(/^ {2}start /m);
+    for (const word of words) expect(out).toMatch(new RegExp(`^  ${word} `, "m"));
     expect(out).toContain("Exit codes: 0 done, 1 failed, 2 asked for in a wrong way");
   });
 
@@ -56,6 +58,13 @@ describe("help", () => {
 describe("asked for in a wrong way: exit code 2, nothing on standard output", () => {
   const wrong: [string, string[]][] = [
     ["no command", []],
+    ["no command of device", ["device"]],
+    ["an unknown command of device", ["device", "forget"]],
+    ["no device id", ["device", "show"]],
+    ["one device and all", ["device", "rotate", "02:00:00:00:00:01", "--all"]],
+    ["a grace that is no time", ["device", "rotate", "02:00:00:00:00:01", "--grace", "7 days"]],
+    ["two places of the master secret", ["gateway", "--master-file", "a", "--master-sealed", "b"]],
+    ["a limit of zero", ["why", "--limit", "0"]],
     ["an unknown command", ["listen"]],
     ["an unknown option", ["keygen", "--bits", "128"]],
     ["no address", ["connect"]],
@@ -140,6 +149,16 @@ describe("keys", () => {
     expect((await serve("--psk", SHORT_TEST_KEY)).err).toContain(
       "whoever hears one HELLO_ACK can search such keys offline",
     );
+  });
+
+  test("what --allow-weak and --dev let in is said with the key, and of a strong key nothing", async () => {
+    expect(await keyLine(["--psk", SHORT_TEST_KEY, "--allow-weak"])).toContain("a weak key, let in by --allow-weak");
+    expect(await keyLine(["--psk", DEVELOPMENT_KEY, "--dev"])).toContain("DEVELOPMENT MODE");
+    expect(await keyLine(["--psk", STRONG_TEST_KEY, "--allow-weak"])).not.toContain("weak");
+  });
+
+  test("64 hex digits as text are strong", async () => {
+    expect(await keyLine(["--psk", `text:${STRONG_TEST_KEY}`])).not.toContain("weak");
   });
 
   /** Serves until it listens, then ends it; answers how the key was named. */

@@ -1,14 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { PythonClient, type PythonProtocol, PythonServer, pythonSdk } from "@usmp/testkit";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Child, finished, server, TEST_KEY, usmp } from "../e2e/process.ts";
+import { describe, expect, test } from "vitest";
+import { finished, server, TEST_KEY, usmp } from "../e2e/process.ts";
 
 const sdk = pythonSdk();
 const psk = Buffer.from(TEST_KEY, "hex");
-const repository = fileURLToPath(new URL("../../../../", import.meta.url));
 
 const hostAndPort = (address: string) => {
   const [host, port] = address.split(":") as [string, string];
@@ -82,48 +77,5 @@ describe.runIf(sdk.available)("with the Python SDK", () => {
         /^usmp: (refused-by-server|handshake-timeout): .*the key is wrong, or the device id is not known/m,
       );
     });
-  });
-});
-
-describe.runIf(sdk.available)("the lines that start prints to paste", () => {
-  let folder: string;
-  let start: Child;
-  let printed: string;
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "usmp start's "));
-  });
-  afterAll(() => rm(folder, { recursive: true }));
-
-  async function begin(words: readonly string[]): Promise<void> {
-    start = usmp(["start", "--data", folder, ...words]);
-    await start.stdout.line((line) => line === "END");
-    printed = start.stdout.text;
-  }
-
-  test.each([
-    ["TCP", ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"], "tcp"],
-    ["UDP", ["--udp", "127.0.0.1:0"], "udp"],
-  ])("for Python work in a shell as they are, over %s", async (_, words, transport) => {
-    await begin(words);
-    const pasted = /^python3 - <<'END'\n[\s\S]*?\nEND\n/m.exec(printed)?.[0] as string;
-    const shell = new Child("sh", ["-s"], {
-      PATH: `${dirname(sdk.interpreter as string)}${delimiter}${process.env["PATH"]}`,
-    });
-    shell.endInput(pasted);
-    expect(await shell.exit, shell.stderr.text).toEqual({ code: 0, signal: null });
-    expect(await start.stdout.line((line) => line.startsWith("message"))).toContain("hello from Python");
-    expect(await start.stdout.line((line) => line.startsWith("session"))).toContain(` ${transport} `);
-    expect(await start.stdout.line((line) => line.startsWith("closed"))).toContain("closed-by-peer");
-  });
-
-  test("for npx usmp connect work in a shell as they are", async () => {
-    await begin(["--tcp", "127.0.0.1:0"]);
-    const pasted = /^ {2}npx usmp connect .*\n/m.exec(printed)?.[0] as string;
-    const shell = new Child("sh", ["-c", `cd "$0" && echo pasted | ${pasted}`, repository], {
-      PATH: process.env["PATH"] ?? "",
-    });
-    expect((await shell.exit).code, shell.stderr.text).toBe(0);
-    expect(await start.stdout.line((line) => line.startsWith("message"))).toContain("pasted");
   });
 });

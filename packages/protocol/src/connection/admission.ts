@@ -1,6 +1,7 @@
 import { constantTimeEqual } from "../crypto/equal.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { Secret } from "../crypto/secret.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { type Accepted, ServerHandshake } from "../handshake/server.ts";
 import type { Hello } from "../wire/message.ts";
 import type { AuthenticationFailure } from "./events.ts";
@@ -21,6 +22,8 @@ export class Admission {
   readonly #own: boolean;
   #candidates: readonly Secret[] | undefined;
   #proof: Uint8Array | undefined;
+  /** The last proof that was refused. */
+  #trial: ProofTrial | undefined;
 
   /** `own`: the HELLO carries an id of this host itself, a reflection; no key will ever be good for it. */
   constructor(crypto: CryptoProvider, hello: Hello, own: boolean) {
@@ -55,9 +58,18 @@ export class Admission {
     if (this.#proof === undefined || this.#candidates === undefined) return "waiting";
     const outcome = this.handshake.accept(this.#proof, this.#own ? [] : this.#candidates, newSessionId);
     if (outcome !== "bad-proof") return outcome;
+    const proof = this.#proof;
     this.#proof = undefined;
     if (this.#own) return { refused: "own-device-id" };
+    this.#trial = this.handshake.trial(proof);
     return { refused: this.#candidates.length === 0 ? "unknown-device" : "wrong-key" };
+  }
+
+  /** The last proof that was refused, once: its holder wipes it. */
+  takeTrial(): ProofTrial | undefined {
+    const trial = this.#trial;
+    this.#trial = undefined;
+    return trial;
   }
 
   /** Lets go of the candidate keys once they are not needed; they stay their owner's. */

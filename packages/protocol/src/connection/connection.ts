@@ -1,11 +1,12 @@
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { UsageError } from "../errors.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { addMs, earliest, type Instant, instant } from "../time.ts";
 import { FrameType } from "../wire/frame.ts";
 import { type ConnectionConfig, DEFAULT_REKEYING, type RekeyPolicy, rekeyingFor, type Timing } from "./config.ts";
 import { ControlTraffic } from "./control-traffic.ts";
 import { Counters } from "./counters.ts";
-import type { CloseReason, ConnectionEvent, HandshakeAwait, Undelivered } from "./events.ts";
+import type { Breach, CloseReason, ConnectionEvent, HandshakeAwait, Undelivered } from "./events.ts";
 import { KeyLife, type KeyLimit } from "./key-life.ts";
 
 export type ConnectionState = "handshaking" | "established" | "closing" | "closed";
@@ -72,6 +73,16 @@ export abstract class Connection {
 
   /** Smoothed round trip in milliseconds, where the transport measures one. */
   abstract get roundTripMs(): number | undefined;
+
+  /** Where the peer broke the protocol, once the connection has ended for that; in-order transports alone. */
+  get breach(): Breach | undefined {
+    return undefined;
+  }
+
+  /** Server: the last proof that was refused, once, and also after the end. Its holder wipes it. */
+  takeProofTrial(): ProofTrial | undefined {
+    return undefined;
+  }
 
   pollEvent(): ConnectionEvent | undefined {
     const event = this.#events?.shift();

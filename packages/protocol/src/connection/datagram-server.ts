@@ -1,4 +1,5 @@
 import type { Secret } from "../crypto/secret.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { sessionRoute } from "../record/protection.ts";
 import { ProofBudget } from "../recovery/proof-budget.ts";
 import { Retransmission } from "../recovery/retransmission.ts";
@@ -108,6 +109,10 @@ export class DatagramServer extends DatagramConnection {
   /** True when this HELLO_ACK carries the proof that was already taken. */
   knowsProof(helloAck: Frame): boolean {
     return this.#admission.sameProof(payloadOf(helloAck));
+  }
+
+  override takeProofTrial(): ProofTrial | undefined {
+    return this.#admission.takeTrial();
   }
 
   protected override get awaiting(): HandshakeAwait {

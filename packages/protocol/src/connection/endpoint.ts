@@ -1,4 +1,5 @@
 import { constantTimeEqual } from "../crypto/equal.ts";
+import type { Violation } from "../errors.ts";
 import type { Gate } from "../fairness/gate.ts";
 import { sourceOf } from "../fairness/source.ts";
 import { WaitingRoom } from "../fairness/waiting-room.ts";
@@ -6,25 +7,38 @@ import { CookieJar } from "../handshake/cookie.ts";
 import { randomSessionId } from "../handshake/server.ts";
 import { frameRoute, sessionRoute } from "../record/protection.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
-import { decodeFrame, encodeFrame, type Frame, FrameType, isSessionType, payloadOf } from "../wire/frame.ts";
+import { copyBytes } from "../wire/bytes.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  FrameType,
+  isSessionType,
+  payloadOf,
+  violationOffset,
+} from "../wire/frame.ts";
 import { type Hello, parseHello } from "../wire/message.ts";
 import { decodeUtack, looksLikeUtack, type Utack } from "../wire/utack.ts";
 import type { ServerConfig } from "./config.ts";
 import { Counters, type DropCause } from "./counters.ts";
 import type { Datagram } from "./datagram-channel.ts";
 import { type DatagramHost, DatagramServer, type Farewell } from "./datagram-server.ts";
-import type { Address } from "./events.ts";
+import type { Address, Breach } from "./events.ts";
 import { RetryRing } from "./retry-ring.ts";
 
 /** How long a peer's repeated BYE is still acknowledged, and for how many ended sessions. */
 const FAREWELL_MS = 10_000;
 const MAX_FAREWELLS = 1_024;
+/** Of a datagram that is no frame: enough to see another version or another protocol. */
+const HEAD_LENGTH = 4;
 
 export interface EndpointConfig extends ServerConfig {
   /** What peers that have proved nothing may cost; one for all of a server's transports. */
   readonly gate: Gate;
   /** Hears of HELLOs whose cookie was good, and which were not let in; nothing was spent on them. */
   readonly onTurnedAway?: ((deviceId: Uint8Array, from: Address) => void) | undefined;
+  /** Hears of datagrams that are no frames, from addresses where nothing else is; anybody can send those, under any address. */
+  readonly onMalformed?: ((violation: Violation, breach: Breach, from: Address) => void) | undefined;
   /** Passed on to every connection; see DatagramOptions. */
   readonly firstSeq?: number | undefined;
 }
@@ -72,7 +86,7 @@ export class DatagramEndpoint {
     this.counters.bytesReceived += datagram.length;
     if (looksLikeUtack(datagram)) return this.#onUtack(decodeUtack(datagram), from, now);
     const frame = decodeFrame(datagram);
-    if (typeof frame === "string") return this.#drop(frame);
+    if (typeof frame === "string") return this.#dropMalformed(frame, datagram, from);
     this.counters.framesReceived++;
     if (frame.type === FrameType.HELLO) return this.#onHello(frame, from, now);
     if (isSessionType(frame.type)) return this.#onSessionFrame(frame, from, now);
@@ -240,6 +254,14 @@ export class DatagramEndpoint {
     this.counters.framesSent++;
     this.counters.bytesSent += datagram.data.length;
     this.#outbox.push(datagram);
+  }
+
+  #dropMalformed(violation: Violation, datagram: Uint8Array, from: Address): readonly DatagramServer[] {
+    if (!this.#byAddress.has(from.key)) {
+      const head = copyBytes(datagram, 0, Math.min(datagram.length, HEAD_LENGTH));
+      this.#config.onMalformed?.(violation, { offset: violationOffset(violation), head }, from);
+    }
+    return this.#drop(violation);
   }
 
   #drop(cause: DropCause): readonly DatagramServer[] {

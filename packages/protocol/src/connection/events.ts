@@ -56,6 +56,7 @@ export type CloseReason =
   | { readonly code: "closed-by-peer" }
   | { readonly code: "aborted" }
   | { readonly code: "replaced" }
+  | { readonly code: "dismissed"; readonly cause: string }
   | { readonly code: "evicted" }
   | { readonly code: "rate-limited" }
   | { readonly code: "server-full" }
@@ -68,6 +69,14 @@ export type CloseReason =
   | { readonly code: "key-expired"; readonly limit: KeyLimit }
   | { readonly code: "transport-ended"; readonly during: "handshake" | "session"; readonly awaiting?: HandshakeAwait }
   | { readonly code: "transport-failed"; readonly message: string };
+
+/** Where a peer's bytes broke the protocol. */
+export interface Breach {
+  /** Bytes of the stream before the field that is wrong; on datagrams, bytes of the datagram. */
+  readonly offset: number;
+  /** At most the first four bytes of what should have been a frame: they show another version or another protocol. Empty for a whole frame. */
+  readonly head: Uint8Array;
+}
 
 /** The frame that the handshake was waiting for; "keys" when it had all that the peer owed, and the application's look-up was not done. */
 export type HandshakeAwait = keyof typeof FrameType | "keys";

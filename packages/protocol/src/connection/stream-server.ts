@@ -1,5 +1,6 @@
 import { COOKIE_HELLO_LENGTH } from "../constants.ts";
 import type { Secret } from "../crypto/secret.ts";
+import type { ProofTrial } from "../handshake/proof-trial.ts";
 import { randomSessionId } from "../handshake/server.ts";
 import type { Instant } from "../time.ts";
 import { type Frame, FrameType, payloadOf } from "../wire/frame.ts";
@@ -35,6 +36,10 @@ export class StreamServer extends StreamConnection {
     if (this.state !== "handshaking") return;
     this.#admission?.provideKeys(candidates);
     this.#decide(now);
+  }
+
+  override takeProofTrial(): ProofTrial | undefined {
+    return this.#admission?.takeTrial();
   }
 
   protected override get awaiting(): HandshakeAwait {

@@ -5,12 +5,12 @@ import { Assembler, fragmentAt, fragmentCount, fragmentType } from "../record/fr
 import { nonceMatches, plaintextLength, sealedLength, sealFrame } from "../record/protection.ts";
 import { StreamEpochs } from "../record/stream-epochs.ts";
 import type { Instant } from "../time.ts";
-import { type Frame, FrameType, isSessionType, writeCrc, writeHeader } from "../wire/frame.ts";
+import { type Frame, FrameType, isSessionType, violationOffset, writeCrc, writeHeader } from "../wire/frame.ts";
 import { Framer } from "../wire/framer.ts";
 import { type FrameSlab, Output } from "../wire/output.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
-import type { Agreement } from "./events.ts";
+import type { Agreement, Breach } from "./events.ts";
 import type { KeyLimit } from "./key-life.ts";
 
 /** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
@@ -37,12 +37,17 @@ export abstract class StreamConnection extends Connection {
   #assembler: Assembler | undefined;
   #paused = false;
   #sendCount = 0;
+  #breach: Breach | undefined;
 
   protected constructor(side: Side, config: ConnectionConfig, options: StreamOptions, now: Instant) {
     super(config, now);
     this.#side = side;
     this.#output = new Output(options.slab);
     this.#firstSeq = options.firstSeq ?? 0;
+  }
+
+  override get breach(): Breach | undefined {
+    return this.#breach;
   }
 
   /** Takes a chunk as it came from the transport; views of it are used until this returns, none is kept. */
@@ -53,7 +58,7 @@ export abstract class StreamConnection extends Connection {
     for (;;) {
       const frame = this.#framer.next();
       if (frame === undefined) return;
-      if (typeof frame === "string") return this.violate(frame);
+      if (typeof frame === "string") return this.violate(frame, this.#framer.rejectedHead);
       this.#handleFrame(frame, now);
       if (this.isClosed()) return;
     }
@@ -128,7 +133,8 @@ export abstract class StreamConnection extends Connection {
     this.enterSession(deviceId, now);
   }
 
-  protected violate(violation: Violation): void {
+  protected violate(violation: Violation, head: Uint8Array = NOTHING): void {
+    this.#breach = { offset: this.#framer.frameStart + violationOffset(violation), head };
     this.finish({
       code: "protocol-violation",
       violation,

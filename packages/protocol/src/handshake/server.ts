@@ -6,6 +6,7 @@ import { Secret } from "../crypto/secret.ts";
 import { concatBytes } from "../wire/bytes.ts";
 import type { Hello } from "../wire/message.ts";
 import type { Established } from "./client.ts";
+import { ProofTrial } from "./proof-trial.ts";
 import { clientProof, serverProof, type Transcript } from "./transcript.ts";
 
 /** Keys tried for one HELLO_ACK. Fewer candidates are filled up with decoys to MIN, so that an unknown id costs the same. */
@@ -84,6 +85,11 @@ export class ServerHandshake {
       keyIndex,
       sessionOk: concatBytes(sessionId, serverProof(this.#crypto, psk, this.#transcript, sessionId)),
     };
+  }
+
+  /** The refused proof, taken over, for diagnosis. */
+  trial(proof: Uint8Array): ProofTrial {
+    return new ProofTrial(this.#crypto, proof, this.#transcript);
   }
 
   /** Forgets the ephemeral private key. Idempotent. */

@@ -53,6 +53,22 @@ export function announcedPayloadLength(bytes: Uint8Array, offset: number): numbe
   return readU16(bytes, offset + 8);
 }
 
+/** Where in a frame the field lies that a violation is about (spec section 2); 0 when it is about the frame as a whole. */
+export function violationOffset(violation: Violation): number {
+  return FIELD_OFFSET[violation] ?? 0;
+}
+
+const FIELD_OFFSET: { readonly [Name in Violation]?: number } = {
+  "unsupported-version": 2,
+  "unknown-type": 3,
+  "unexpected-type": 3,
+  "unexpected-sequence": 4,
+  "oversized-payload": 8,
+  "bad-length": 8,
+  "bad-crc": CRC_OFFSET,
+  "bad-nonce": HEADER_LENGTH,
+};
+
 /** Checks what 12 header bytes can show before any payload is there; undefined when nothing is wrong. */
 export function headerViolation(bytes: Uint8Array, offset: number): Violation | undefined {
   if (readU16(bytes, offset) !== MAGIC) return "bad-magic";

@@ -1,0 +1,215 @@
+import type { Gateway, GatewayOptions, GatewaySession, RefusalRecord } from "@usmp/gateway";
+import { Command } from "commander";
+import { ListenError } from "usmp";
+import { dataDirectory, dataOption } from "../data-directory.ts";
+import type { Environment, ExitCode, OutputStream } from "../environment.ts";
+import { closedEvent, messageEvent, sessionEvent } from "../events.ts";
+import { CommandError } from "../failure.ts";
+import { addMasterOptions, type MasterOptions, masterSource } from "../master-source.ts";
+import { addJsonOption, addListenOptions, type ListenSelection, listenAddresses } from "../options.ts";
+import { askPassphrase } from "../passphrase.ts";
+import type { Reporter } from "../reporter.ts";
+import { shellWord } from "../shell-word.ts";
+import { estimateTextBits } from "../text-strength.ts";
+import { packageVersion } from "../version.ts";
+import type { CommandContext } from "./context.ts";
+
+interface GatewayCommandOptions extends ListenSelection, MasterOptions {
+  readonly data?: string;
+  readonly database?: string;
+  readonly dev?: boolean;
+  readonly echo?: boolean;
+}
+
+/** How often the log says that development mode is on. */
+const DEV_REMINDER_MS = 600_000;
+
+/** The gateway: what `npm start` runs. */
+export function gatewayCommand({ environment, perform }: CommandContext): Command {
+  const command = addMasterOptions(addListenOptions(new Command("gateway")))
+    .description("run a gateway: it knows its devices, and says why one was refused")
+    .addOption(dataOption())
+    .option(
+      "--database <url>",
+      "postgres://… instead of SQLite in the data directory; the password comes from PGPASSFILE",
+    )
+    .option("--dev", "let the published development key be a device's key, for a bench")
+    .option("--echo", "send each message back");
+  return addJsonOption(command)
+    .option("--quiet", "print errors only")
+    .addHelpText("after", HELP)
+    .action((options: GatewayCommandOptions) =>
+      perform(options, async (reporter) => runGateway(options, environment, reporter)),
+    );
+}
+
+async function runGateway(
+  options: GatewayCommandOptions,
+  environment: Environment,
+  reporter: Reporter,
+): Promise<ExitCode> {
+  const directory = dataDirectory(options.data, environment.variables);
+  const { deviceAddresses } = await import("@usmp/gateway");
+  const gateway = await open({
+    ...listenAddresses(options),
+    dataDirectory: directory,
+    database: options.database,
+    master: masterSource(options, directory),
+    surroundings: {
+      // The real environment's: the variable that held a master is deleted from it.
+      variables: environment.variables as Record<string, string | undefined>,
+      askPassphrase: (what, confirm) => askPassphrase(environment, what, confirm),
+    },
+    development: options.dev ?? false,
+    estimateTextBits,
+    version: packageVersion(),
+  });
+  try {
+    const attended = watch(gateway, options.echo ?? false, environment.stdout, reporter);
+    const { registry, server, created } = gateway;
+    const devices = registry.deviceCount;
+    await reporter.event({ event: "gateway", data: directory, devices, created, dev: options.dev ?? false });
+    for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
+    for (const address of server.addresses.flatMap((bound) => deviceAddresses(bound))) {
+      await reporter.event({ event: "address", ...address });
+    }
+    if (created && gateway.masterExposure !== undefined) {
+      const { problem, better } = gateway.masterExposure;
+      await reporter.event({ event: "notice", topic: "master", message: `${problem}; ${better}` });
+    }
+    const reminder = options.dev ? await remindOfDevelopment(reporter) : undefined;
+    if (devices === 0 && !options.json && !options.quiet) await reporter.line(firstDevice(options.data));
+    await aborted(environment.signal);
+    clearInterval(reminder);
+    await gateway.close();
+    await Promise.all(attended);
+    return 0;
+  } finally {
+    await gateway.close();
+  }
+}
+
+async function open(options: GatewayOptions): Promise<Gateway> {
+  const { openGateway, portOwner } = await import("@usmp/gateway");
+  try {
+    return await openGateway(options);
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    // The message names it: "cannot listen on TCP port 9000: …".
+    const [, name, digits] = /\b(TCP|UDP) port (\d+)/.exec(error.message) ?? [];
+    const transport = name === "UDP" ? "udp" : "tcp";
+    const taken = digits !== undefined && error.message.includes("EADDRINUSE");
+    const owner = taken ? portOwner(transport, Number(digits)) : undefined;
+    const held = owner === undefined ? "" : `; ${owner} has it`;
+    throw new CommandError(error.code, `${error.message}${held}; --${transport} HOST:PORT chooses another`, 1);
+  }
+}
+
+/** Prints what happens. The sessions that are attended are added to what it answers, and leave it at their end. */
+function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: Reporter): ReadonlySet<Promise<void>> {
+  const attended = new Set<Promise<void>>();
+  gateway.onSession((session) => {
+    const work = attend(session, gateway.registry.device(session.session.deviceId)?.name, echo, reporter);
+    attended.add(work);
+    void work.finally(() => attended.delete(work));
+  });
+  const refusals = new RefusalLog(output, reporter);
+  gateway.onRefused((record) => refusals.add(record));
+  return attended;
+}
+
+/** Each line is written before the next message is taken, so a reader of ours that stalls holds the device back. */
+async function attend(
+  { session, generation }: GatewaySession,
+  name: string | undefined,
+  echo: boolean,
+  reporter: Reporter,
+): Promise<void> {
+  await reporter.event({ ...sessionEvent(session), generation, ...(name === undefined ? {} : { name }) });
+  for await (const message of session) {
+    await reporter.event(messageEvent(session, message));
+    // What cannot be sent back any more is told by the reason of the end, which follows.
+    if (echo) await session.send(message).catch(() => undefined);
+  }
+  await reporter.event(closedEvent(session, await session.closed));
+}
+
+/** Prints refused attempts: of those alike in a minute the 1st, 10th, 100th; and none while nobody takes our output. */
+class RefusalLog {
+  readonly #output: OutputStream;
+  readonly #reporter: Reporter;
+  #omitted = 0;
+
+  constructor(output: OutputStream, reporter: Reporter) {
+    this.#output = output;
+    this.#reporter = reporter;
+  }
+
+  add(record: RefusalRecord): void {
+    if (!Number.isInteger(Math.log10(record.count))) return;
+    if (this.#output.writableNeedDrain) {
+      this.#omitted++;
+      return;
+    }
+    void this.#print(record, this.#omitted);
+    this.#omitted = 0;
+  }
+
+  async #print(record: RefusalRecord, omitted: number): Promise<void> {
+    const { explain } = await import("@usmp/gateway");
+    const { says, fix } = explain(record);
+    const times = record.count === 1 ? "" : ` (${record.count} times)`;
+    await this.#reporter.event({
+      event: "refused",
+      peer: record.peer,
+      transport: record.transport,
+      device: record.claimedId ?? null,
+      cause: record.cause.cause,
+      description: `${says}${times}; ${fix[0] ?? "usmp why says more"}`,
+      ...(omitted === 0 ? {} : { omitted }),
+    });
+  }
+}
+
+async function remindOfDevelopment(reporter: Reporter): Promise<NodeJS.Timeout> {
+  const remind = (): Promise<void> =>
+    reporter.event({
+      event: "notice",
+      topic: "dev",
+      message: "development mode is on: a device may hold the published key that everyone has",
+    });
+  await remind();
+  const timer = setInterval(() => void remind(), DEV_REMINDER_MS);
+  timer.unref();
+  return timer;
+}
+
+function firstDevice(data: string | undefined): string {
+  const where = data === undefined ? "" : ` --data ${shellWord(data)}`;
+  return `
+No device is enrolled yet. In another terminal:
+
+  npx usmp device add --name "my first device"${where}
+
+It prints the device's id and key, once. "npx usmp why${where}" says why a device was refused.
+`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", () => done(), { once: true });
+  });
+}
+
+const HELP = `
+Without --tcp and --udp: both, port 9000, all interfaces.
+
+Examples:
+  $ usmp gateway                                    devices on TCP and UDP port 9000
+  $ npm start                                       the same, in a clone
+  $ usmp gateway --data /srv/usmp --tcp :9001 --udp :9001
+  $ usmp gateway --master-sealed /srv/usmp/master   the master secret sealed with a passphrase
+  $ usmp gateway --json | jq -r 'select(.event == "message").text'
+
+In another terminal: usmp device add, usmp device list, usmp why`;

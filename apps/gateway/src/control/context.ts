@@ -1,0 +1,27 @@
+import type { Server } from "usmp";
+import type { DeviceSessions } from "../gateway/device-sessions.ts";
+import type { GatewayOptions } from "../gateway/gateway.ts";
+import type { Actor, WallMs } from "../records.ts";
+import type { OpenedRegistry } from "../registry/open-registry.ts";
+import type { Refusals } from "../why/refusals.ts";
+import type { ControlMethod, ControlMethods } from "./methods.ts";
+
+/** What the methods of the control socket work on. */
+export interface ControlContext {
+  readonly server: Server;
+  readonly opened: OpenedRegistry;
+  readonly sessions: DeviceSessions;
+  readonly refusals: Refusals;
+  readonly options: GatewayOptions;
+  readonly startedAt: WallMs;
+}
+
+/** Handlers by method: a result, or a stream of items. */
+export type MethodHandlers = {
+  readonly [M in ControlMethod]?: (
+    params: ControlMethods[M]["params"],
+    actor: Actor,
+  ) => ControlMethods[M] extends { item: infer Item }
+    ? AsyncIterable<Item>
+    : Promise<ControlMethods[M] extends { result: infer Result } ? Result : never>;
+};

@@ -1,0 +1,45 @@
+import type { Clock, ListenOptions, Server, Session } from "usmp";
+import type { DiskExposure, MasterSource, MasterSurroundings } from "../master/sources.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { WallClock } from "../time/wall-clock.ts";
+import type { RefusalRecord } from "../why/refusal-record.ts";
+
+export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "limits" | "crypto"> {
+  /** Of mode 0700; made when missing. */
+  readonly dataDirectory: string;
+  /** "postgres://…"; undefined: SQLite in the data directory. */
+  readonly database: string | undefined;
+  readonly master: MasterSource;
+  readonly surroundings: MasterSurroundings;
+  /** Lets the published development key be a device's key. */
+  readonly development: boolean;
+  /** Judges keys that are brought along. */
+  readonly estimateTextBits: (text: string) => number | Promise<number>;
+  /** The program's, for `gateway.status`. */
+  readonly version: string;
+  readonly clock?: Clock | undefined;
+  readonly wallClock?: WallClock | undefined;
+}
+
+/** The running thing: devices' sessions over `listen`, the registry, the control socket. What issue 6 builds on. */
+export interface Gateway {
+  readonly registry: Registry;
+  readonly server: Server;
+  /** The first run. */
+  readonly created: boolean;
+  readonly masterExposure: DiskExposure;
+  /** The newest session of a device that is active. */
+  session(id: string): GatewaySession | undefined;
+  /** Called with each session that is established. */
+  onSession(listener: (session: GatewaySession) => void): () => void;
+  /** Called with each refused attempt, as the record that it is counted in. */
+  onRefused(listener: (record: RefusalRecord) => void): () => void;
+  /** Says BYE to every session and ends; bounded as Server.close() is. */
+  close(): Promise<void>;
+}
+
+export interface GatewaySession {
+  readonly session: Session;
+  /** The generation that this session proved. */
+  readonly generation: number;
+}

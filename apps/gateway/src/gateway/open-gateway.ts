@@ -1,0 +1,178 @@
+import { chmodSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { addMs } from "@usmp/protocol";
+import { type Clock, listen, type Server, type Session, systemClock } from "usmp";
+import { findRunning } from "../control/client.ts";
+import { createControlMethods } from "../control/control-methods.ts";
+import { ControlServer } from "../control/server.ts";
+import { GatewayError } from "../errors.ts";
+import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { RefusalRecord } from "../why/refusal-record.ts";
+import { Refusals } from "../why/refusals.ts";
+import { DeviceSessions } from "./device-sessions.ts";
+import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
+
+/** Graces end, and what was refused is written, within so long. */
+const HOUSEKEEPING_MS = 1_000;
+
+/**
+ * Starts a gateway: opens the registry, listens for devices, and answers the command line on its control socket. Rejects with GatewayError,
+ * or as listen() does; then nothing is left open.
+ */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  makePrivate(options.dataDirectory);
+  const running = await findRunning(options.dataDirectory);
+  if (running !== undefined) {
+    throw new GatewayError(
+      "already-running",
+      `a gateway runs on ${options.dataDirectory} already (pid ${running.pid}); stop it, or give another directory with --data DIR`,
+    );
+  }
+  const opened = await openRegistry(options);
+  const gateway = new LiveGateway(opened, options);
+  try {
+    await gateway.open(options);
+  } catch (error) {
+    await gateway.close();
+    throw error;
+  }
+  return gateway;
+}
+
+class LiveGateway implements Gateway {
+  readonly registry: Registry;
+  readonly created: boolean;
+  readonly masterExposure: Gateway["masterExposure"];
+  readonly #opened: OpenedRegistry;
+  readonly #clock: Clock;
+  readonly #sessions: DeviceSessions = new DeviceSessions();
+  readonly #refusals: Refusals;
+  readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
+  #server: Server | undefined;
+  #control: ControlServer | undefined;
+  #cancelHousekeeping: (() => void) | undefined;
+  #housekeeping: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  constructor(opened: OpenedRegistry, { clock = systemClock }: GatewayOptions) {
+    this.#opened = opened;
+    this.registry = opened.registry;
+    this.created = opened.created;
+    this.masterExposure = opened.exposure;
+    this.#clock = clock;
+    this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
+    this.registry.onChange((change) => void this.#sessions.endBy(change));
+  }
+
+  async open(options: GatewayOptions): Promise<void> {
+    await this.#refusals.load();
+    this.#server = await listen({
+      tcp: options.tcp,
+      udp: options.udp,
+      limits: options.limits,
+      crypto: options.crypto,
+      development: options.development,
+      clock: this.#clock,
+      // The labels are generations; 0 are decoys, which prove nothing. Always two, so that every id costs the same.
+      psk: (id) => this.registry.candidates(id).map(({ key, generation }) => ({ psk: key, label: generation })),
+      onSession: (session) => this.#admit(session),
+      onRefused: (refusal) => this.#refusals.note(refusal),
+    });
+    this.#control = await ControlServer.open(
+      options.dataDirectory,
+      { version: options.version, dev: options.development },
+      createControlMethods({
+        server: this.#server,
+        opened: this.#opened,
+        sessions: this.#sessions,
+        refusals: this.#refusals,
+        options,
+        startedAt: this.#opened.wallClock.now(),
+      }),
+    );
+    this.#scheduleHousekeeping();
+  }
+
+  get server(): Server {
+    return this.#server as Server;
+  }
+
+  session(id: string): GatewaySession | undefined {
+    return this.#sessions.get(id);
+  }
+
+  onSession(listener: (session: GatewaySession) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onRefused(listener: (record: RefusalRecord) => void): () => void {
+    return this.#refusals.onRecord(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #admit(session: Session): void {
+    const admitted = this.#sessions.admit(session, this.registry);
+    if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    void session.closed.then((reason) => {
+      this.#sessions.remove(admitted);
+      this.#refusals.noteEnd(session, reason);
+    });
+    // A proof that cannot be written now is kept and written later; the session is good all the same.
+    this.registry.noteProven(session.deviceId, admitted.generation).catch(() => {});
+    for (const listener of this.#listeners) listener(admitted);
+  }
+
+  #scheduleHousekeeping(): void {
+    this.#cancelHousekeeping = this.#clock.schedule(addMs(this.#clock.now(), HOUSEKEEPING_MS), () => {
+      this.#housekeeping = this.#keepHouse().then(() => {
+        if (this.#closing === undefined) this.#scheduleHousekeeping();
+      });
+    });
+  }
+
+  /** What the database does not take now waits for the next time; `doctor` tells of its trouble. */
+  async #keepHouse(): Promise<void> {
+    await this.registry.endGraces().catch(() => {});
+    await this.#refusals.save().catch(() => {});
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelHousekeeping?.();
+    await this.#control?.close();
+    await this.#server?.close();
+    await this.#housekeeping;
+    await this.#refusals.save(true).catch(() => {});
+    await this.registry.close();
+  }
+}
+
+/** What shows that a directory is a gateway's, or of `usmp serve`'s predecessor. */
+const OWN_FILES = ["usmp.db", "master", "psk"];
+
+/** Makes the directory, or checks that it is nobody else's. Keys and the control socket lie in it. */
+function makePrivate(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (process.platform === "win32") return;
+  const { uid, mode } = statSync(directory);
+  if (uid !== process.geteuid?.() && process.geteuid?.() !== 0) {
+    throw new GatewayError(
+      "usage",
+      `the data directory ${directory} belongs to another user (uid ${uid}); run as that user, or give another with --data DIR`,
+    );
+  }
+  if ((mode & 0o077) === 0) return;
+  const content = readdirSync(directory);
+  if (content.length > 0 && !OWN_FILES.some((name) => content.includes(name))) {
+    throw new GatewayError(
+      "usage",
+      `the data directory ${directory} holds files of something else, and others may look into it (mode ${(mode & 0o777).toString(8)}); ` +
+        `give an empty one with --data DIR, or run "chmod 700 ${directory}"`,
+    );
+  }
+  chmodSync(directory, 0o700);
+}
