@@ -6,10 +6,10 @@ import type { Address } from "./events.ts";
 /** How many addresses it remembers; beyond that a HELLO is answered at once and forgotten (spec section 6). */
 const CAPACITY = 1_024;
 /**
- * So long the UTACK of a first HELLO waits for the UTACK of HELLO_RETRY: the field sends HELLO again after 500 ms, and once it has seen the
- * UTACK never more.
+ * So long the UTACK of a first HELLO waits for the UTACK of HELLO_RETRY: the field sends HELLO again after 0.5 and 1.5 s, and once it has seen
+ * the UTACK never more; its devices give up after 2.5 s (F20).
  */
-const UTACK_DELAY_MS = 650;
+const UTACK_DELAY_MS = 1_600;
 /** Late enough not to disturb clients that abort on a second HELLO_RETRY (threats page, F21), early enough to save the handshake. */
 const DELAY_MS = 1_000;
 /** The field sends its last HELLO four seconds after the one before: so long an address that is silent is remembered. */
@@ -44,7 +44,7 @@ interface Waiting {
  *
  * The field's clients stop sending HELLO when they see its UTACK, and then wait for HELLO_RETRY until they give up, should it have been
  * lost (threats page, F9). So HELLO_RETRY goes first; the UTACK follows when its own UTACK shows that it arrived, when the HELLO comes
- * again, or after 650 ms. HELLO_RETRY itself comes once more after a second. Where both were sent at once, 7 % of these clients were
+ * again, or after 1.6 s. HELLO_RETRY itself comes once more after a second. Where both were sent at once, 7 % of these clients were
  * stuck at 30 % loss each way.
  */
 export class RetryRing {
@@ -111,8 +111,9 @@ export class RetryRing {
     }
     for (const [address, waiting] of this.#waiting) {
       if (waiting.dueAt > now) break;
-      this.cancel(address);
+      this.#waiting.delete(address);
       const silent = waiting.hellos === 1 && !waiting.informed && waiting.ticks === 0;
+      if (!silent) this.#unacknowledged.delete(address);
       due.push(...spend(waiting, silent ? [waiting.retry] : [waiting.utack, waiting.retry]));
       if (++waiting.ticks === MAX_TICKS) continue;
       waiting.dueAt = addMs(now, DELAY_MS);

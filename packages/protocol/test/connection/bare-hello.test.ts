@@ -27,7 +27,7 @@ describe("a HELLO without cookie", () => {
     expect(endpoint.counters).toMatchObject({ framesReceived: 1, framesSent: 2 });
   });
 
-  it("gets its UTACK when it comes again, and in any case after 650 ms", () => {
+  it("gets its UTACK when it comes again, and in any case after 1.6 s", () => {
     const endpoint = newEndpoint();
     const hello = new RawClient().hello();
     endpoint.handleDatagram(hello, CLIENT_ADDRESS, START);
@@ -36,12 +36,11 @@ describe("a HELLO without cookie", () => {
     expect(sentTypes(endpoint)).toEqual(["UTACK of HELLO", "HELLO_RETRY"]);
     endpoint.handleDatagram(hello, OTHER_ADDRESS, after(600));
     datagramsFrom(endpoint);
-    endpoint.handleTimeout(after(1_249));
-    expect(datagramsFrom(endpoint).filter(({ to }) => to === OTHER_ADDRESS)).toEqual([]);
-    endpoint.handleTimeout(after(1_250));
-    endpoint.handleTimeout(after(1_600));
+    endpoint.handleTimeout(after(2_199));
+    expect(datagramsFrom(endpoint).filter(({ to }) => to === OTHER_ADDRESS)).toHaveLength(1);
+    endpoint.handleTimeout(after(2_200));
     const others = datagramsFrom(endpoint).filter(({ to }) => to === OTHER_ADDRESS);
-    expect(others.map(({ data }) => data.length)).toEqual([7, 28]);
+    expect(others.map(({ data }) => data.length)).toEqual([7]);
   });
 
   it("that was lost three times over gets both each time: the budget grows with what came", () => {
@@ -55,9 +54,9 @@ describe("a HELLO without cookie", () => {
     const endpoint = newEndpoint();
     endpoint.handleDatagram(new RawClient().hello(), CLIENT_ADDRESS, START);
     const [first] = sent(endpoint).frames;
-    expect(endpoint.pollTimeout()).toBe(after(650));
+    expect(endpoint.pollTimeout()).toBe(after(1_000));
     endpoint.handleTimeout(after(999));
-    expect(sentTypes(endpoint)).toEqual(["UTACK of HELLO"]);
+    expect(datagramsFrom(endpoint)).toEqual([]);
     endpoint.handleTimeout(after(1_000));
     expect(datagramsFrom(endpoint)).toEqual([{ data: first, to: CLIENT_ADDRESS }]);
     for (const ms of [2_000, 3_000, 4_000]) endpoint.handleTimeout(after(ms));
@@ -98,8 +97,6 @@ describe("a HELLO without cookie", () => {
       endpoint.handleDatagram(hello, { key: `spoofed ${i}` }, START);
       datagramsFrom(endpoint);
     }
-    endpoint.handleTimeout(after(650));
-    expect(datagramsFrom(endpoint)).toHaveLength(1_024);
     endpoint.handleTimeout(after(1_000));
     expect(datagramsFrom(endpoint)).toHaveLength(1_024);
     endpoint.handleDatagram(hello, CLIENT_ADDRESS, after(1_000));
