@@ -1,5 +1,6 @@
 export type { AuditAction, AuditLog, AuditRow, AuditVerdict, RefusalSummary } from "./audit/audit-log.ts";
 export type { BackupAccess } from "./backup/backup-access.ts";
+export { parseAuditExport } from "./backup/later-audit.ts";
 export type { RestoreChange, RestorePlan } from "./backup/plan.ts";
 export { type PreparedRestore, prepareRestore } from "./backup/restore.ts";
 export type { RestoreTarget } from "./backup/restore-anew.ts";

@@ -16,6 +16,7 @@ interface RestoreOptions extends ReportOptions, MasterOptions {
   readonly data?: string;
   readonly database?: string;
   readonly identity?: string;
+  readonly audit?: string;
   readonly yes?: boolean;
 }
 
@@ -28,6 +29,7 @@ export function restoreCommand({ environment, perform }: CommandContext): Comman
       .option("--database <url>", "postgres://… instead of SQLite in the data directory"),
   )
     .addOption(new Option("--identity <file>", "the age identity that opens it, when it is sealed to a recipient"))
+    .option("--audit <file>", "an export of the audit: what was revoked or rotated after the backup stays so")
     .option("--yes", "do not ask");
   return addJsonOption(command)
     .addHelpText("after", HELP)
@@ -42,7 +44,7 @@ async function restore(
   environment: Environment,
   reporter: Reporter,
 ): Promise<ExitCode> {
-  const { prepareRestore, sealKind } = await import("@usmp/gateway");
+  const { parseAuditExport, prepareRestore, sealKind } = await import("@usmp/gateway");
   const { Secret } = await import("usmp");
   const sealed = await readFile(file);
   const directory = dataDirectory(options.data, environment.variables);
@@ -53,15 +55,17 @@ async function restore(
     opener = { kind: "age-identity", identity: new Secret(await readKeyFile(options.identity, "--identity")) };
   } else
     opener = { kind: "passphrase", passphrase: await askPassphrase(environment, `Passphrase of ${file}: `, false) };
-  const prepared = await prepareRestore(sealed, opener, {
+  const exported = options.audit === undefined ? [] : parseAuditExport(await readFile(options.audit, "utf8"));
+  const target = {
     dataDirectory: directory,
     database: options.database,
     master: masterSource(options, directory),
     surroundings: {
       variables: environment.variables as Record<string, string | undefined>,
-      askPassphrase: (what, confirm) => askPassphrase(environment, what, confirm),
+      askPassphrase: (what: string, confirm: boolean) => askPassphrase(environment, what, confirm),
     },
-  });
+  };
+  const prepared = await prepareRestore(sealed, opener, target, exported);
   await show(prepared.plan, reporter);
   if (!(options.yes ?? false) && !(await agreed(environment))) {
     await reporter.event({ event: "restored", data: directory, devices: 0, done: false });
@@ -88,9 +92,10 @@ async function agreed(environment: Environment): Promise<boolean> {
 
 const HELP = `
 Onto an empty data directory everything of the backup comes back: the same master secret, devices, keys and audit, and devices connect with no change.
-What was revoked after the backup was made is good again then: nothing else knows of it. Onto a data directory in use (with no gateway running) the higher
+What was revoked after the backup was made is good again then, unless --audit gives an export of the audit that goes on to that moment. Onto a data directory in use (with no gateway running) the higher
 generation wins, and what was revoked or deleted since stays so.
 
 Examples:
   $ usmp restore fleet.backup
+  $ usmp restore fleet.backup --audit audit.jsonl       and what was done since, as "usmp audit export" printed it
   $ usmp restore fleet.backup --data /srv/usmp --identity key.txt --yes`;

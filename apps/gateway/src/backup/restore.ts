@@ -1,11 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Secret } from "@usmp/protocol";
+import type { AuditRow } from "../audit/audit-log.ts";
 import { HEAD_FILE } from "../audit/head-file.ts";
 import { GatewayError } from "../errors.ts";
+import { DeviceKeys } from "../keys/device-keys.ts";
+import { MasterSecret } from "../master/master-secret.ts";
+import { openMaster } from "../master/open-master.ts";
 import type { Actor } from "../records.ts";
 import { openRegistry } from "../registry/open-registry.ts";
 import { openStorage } from "../registry/open-storage.ts";
+import { openFingerprintKey, Vault } from "../registry/vault.ts";
 import { type BackupContent, decodeContent } from "./content.ts";
+import { applyLaterAudit } from "./later-audit.ts";
 import { planRestore, type RestorePlan } from "./plan.ts";
 import { isEmpty, type RestoreTarget, restoreAnew } from "./restore-anew.ts";
 import { type BackupOpener, openBackup } from "./seal.ts";
@@ -17,17 +24,19 @@ export interface PreparedRestore {
 }
 
 /**
- * Opens a backup and compares it with what is there. No gateway may run there. Throws GatewayError "wrong-passphrase", "damaged",
+ * Opens a backup, brings it up to an export of the audit if there is one, and compares it with what is there. No gateway may run there. Throws GatewayError "wrong-passphrase", "damaged",
  * "already-running", "master-mismatch", "usage".
  */
 export async function prepareRestore(
   file: Uint8Array,
   opener: BackupOpener,
   target: RestoreTarget,
+  exported: readonly AuditRow[] = [],
 ): Promise<PreparedRestore> {
   const packed = await openBackup(file, opener);
-  const content = decodeContent(packed);
+  const backed = decodeContent(packed);
   packed.fill(0);
+  const content = exported.length === 0 ? backed : await withLaterAudit(backed, exported, target);
   const storage = await openStorage(target);
   const empty = await isEmpty(storage).finally(() => storage.close());
   if (empty) {
@@ -39,6 +48,27 @@ export async function prepareRestore(
     return { plan: await opened.backup.plan(content), apply: (actor) => applyOnto(content, target, actor) };
   } finally {
     await opened.registry.close();
+  }
+}
+
+async function withLaterAudit(
+  content: BackupContent,
+  exported: readonly AuditRow[],
+  target: RestoreTarget,
+): Promise<BackupContent> {
+  const { header, rows } = content;
+  const master =
+    header.master === undefined
+      ? (await openMaster(target.master, target.surroundings, header.masterId)).master
+      : new MasterSecret(new Secret(Buffer.from(header.master, "hex")));
+  const sealed = rows.meta.find(({ key }) => key === "fingerprint_key")?.value ?? "";
+  const keys = new DeviceKeys(master);
+  const vault = new Vault(master, openFingerprintKey(new Uint8Array(Buffer.from(sealed, "base64")), keys));
+  keys.wipe();
+  try {
+    return applyLaterAudit(content, exported, vault);
+  } finally {
+    vault.wipe();
   }
 }
 

@@ -48,6 +48,7 @@ export class DeviceChanges {
         generation,
         origin: key.origin,
         ...(request.name === undefined ? {} : { name: request.name }),
+        ...(request.tags.length === 0 ? {} : { tags: request.tags.join(",") }),
         ...(key.batch === undefined ? {} : { batch: key.batch }),
       });
     }

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { Secret } from "@usmp/protocol";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { expect, test } from "vitest";
+import type { AuditRow } from "../../src/audit/audit-log.ts";
 import { type PreparedRestore, prepareRestore } from "../../src/backup/restore.ts";
+import type { RestoreTarget } from "../../src/backup/restore-anew.ts";
 import type { BackupOpener } from "../../src/backup/seal.ts";
 import type { OpenedRegistry } from "../../src/registry/open-registry.ts";
 import { ADA, onEachDatabase, TestHome } from "../support/registries.ts";
@@ -87,6 +89,54 @@ onEachDatabase("a backup", (newHome) => {
     expect(registry.device(LATER)?.state).toBe("active");
   }, 60_000);
 });
+
+test("with an export of the audit nothing that was revoked, deleted or rotated since is good again, even onto nothing", async () => {
+  const home = new TestHome(undefined);
+  const opened = await fleet(home);
+  const { registry } = opened;
+  await registry.add(request(LATER), ADA);
+  const file = await opened.backup.write({ kind: "passphrase", passphrase: phrase() }, ADA);
+  await registry.revoke(LATER, ADA);
+  await registry.delete(GONE, ADA);
+  await registry.rotate(DERIVED, { ...ROTATE, compromised: true }, ADA);
+  await proven(home, opened, ROTATED, 2);
+  await registry.rotate(ROTATED, ROTATE, ADA);
+  await registry.add({ ...request("02:00:00:00:00:06"), name: "lamp", tags: ["hall"], key: { batch: "2026-12" } }, ADA);
+  await registry.suspend("02:00:00:00:00:06", ADA);
+  await registry.add(request("02:00:00:00:00:07"), ADA);
+  await registry.retag("02:00:00:00:00:07", { add: ["a", "b"], remove: [] }, ADA);
+  await registry.rename(IMPORTED, "pump", ADA);
+  const foreign = new Secret(Buffer.from("not-secret test key brought along 2"));
+  await registry.add({ ...request("02:00:00:00:00:08"), key: { imported: foreign } }, ADA);
+  const rows: AuditRow[] = [];
+  for await (const row of registry.audit.rows()) rows.push(row);
+  const before = snapshot(opened);
+  await home.remove();
+
+  const target = new TestHome(undefined);
+  const restore = (exported: readonly AuditRow[]) =>
+    prepareRestore(file, { kind: "passphrase", passphrase: phrase() }, places(target), exported);
+  await expect(
+    restore(rows.map((row) => (row.action === "device.revoke" ? { ...row, device: GONE } : row))),
+  ).rejects.toMatchObject({ code: "audit-broken" });
+  await expect(restore(rows.filter(({ action }) => action !== "device.revoke"))).rejects.toMatchObject({
+    code: "audit-broken",
+  });
+  await (await restore(rows)).apply(ADA);
+  const after = await target.open();
+  const late = "02:00:00:00:00:08"; // its key is in neither
+  const comparable = (devices: ReturnType<typeof snapshot>) =>
+    devices
+      .filter(({ device }) => device.id !== late)
+      .map(({ device: { id, name, tags, state }, keys }) => ({ id, name, tags, state, keys }));
+  expect(comparable(snapshot(after))).toEqual(comparable(before));
+  expect(after.registry.device(late)?.state).toBe("revoked");
+  expect(after.registry.device(GONE)).toBeUndefined();
+  expect(await after.registry.tombstone(GONE)).toMatchObject({ generation: 1 });
+  expect(await after.registry.audit.verify()).toMatchObject({ ok: true });
+  expect((await after.registry.add(request(GONE), ADA)).generation).toBe(2);
+  await target.remove();
+}, 60_000);
 
 test("a backup is sealed: with a wrong passphrase, cut or changed it does not open, and nothing of it is in the clear", async () => {
   const home = new TestHome(undefined);
@@ -193,12 +243,22 @@ function prepare(
   home: TestHome,
   opener: BackupOpener = { kind: "passphrase", passphrase: phrase() },
 ): Promise<PreparedRestore> {
-  return prepareRestore(file, opener, {
+  return prepareRestore(file, opener, places(home));
+}
+
+function places(home: TestHome): RestoreTarget {
+  return {
     dataDirectory: home.directory,
     database: home.database,
     master: { kind: "file", path: join(home.directory, "master") },
     surroundings: { variables: {}, askPassphrase: undefined },
-  });
+  };
+}
+
+async function proven(home: TestHome, { registry }: OpenedRegistry, id: string, generation: number): Promise<void> {
+  const noted = registry.noteProven(id, generation);
+  await home.time.clock.elapse(20);
+  await noted;
 }
 
 function request(id: string) {
