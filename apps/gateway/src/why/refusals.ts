@@ -14,6 +14,9 @@ import { SeenDevices } from "./seen-devices.ts";
 /** Proofs looked into per second: some forty HMACs each, so that a flood of wrong keys costs no more than that. */
 const DIAGNOSES_A_SECOND = 20;
 
+/** While the database is gone, records wait for it; the oldest give way. */
+const MOST_UNSAVED = 2_000;
+
 /** Why devices were refused: finds the cause of each attempt, keeps the newest, and hands summaries to the audit. */
 export class Refusals {
   readonly #registry: Registry;
@@ -26,6 +29,9 @@ export class Refusals {
   readonly #listeners: Set<(record: RefusalRecord) => void> = new Set();
   readonly #underWay: Set<Promise<void>> = new Set();
   #seenChanged = false;
+  /** Closed records that the database does not have yet. */
+  #unsaved: readonly RefusalRecord[] = [];
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(registry: Registry, wallClock: WallClock, clock: Clock) {
     this.#registry = registry;
@@ -93,10 +99,13 @@ export class Refusals {
         throw error;
       }
     }
-    await this.#registry.saveRefusals(this.#ring.takeClosed(now, all));
+    this.#unsaved = [...this.#unsaved, ...this.#ring.takeClosed(now, all)].slice(-MOST_UNSAVED);
+    const unsaved = this.#unsaved;
+    await this.#registry.saveRefusals(unsaved);
+    this.#unsaved = this.#unsaved.filter((record) => !unsaved.includes(record));
     if (!this.#seenChanged) return;
-    this.#seenChanged = false;
     await this.#registry.saveSeen(newestOfEach(this.seen()));
+    this.#seenChanged = false;
   }
 
   #lookInto(refusal: Refusal): void {
@@ -107,7 +116,7 @@ export class Refusals {
   }
 
   async #diagnose(id: DeviceId, proof: Refusal["proof"], peer: Peer): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#nextTurn();
     let cause: RefusalCause;
     try {
       cause = await diagnose(this.#registry, id, proof);
@@ -124,6 +133,12 @@ export class Refusals {
       this.#seenChanged = true;
     }
     this.#record(cause, peer, id);
+  }
+
+  /** One diagnosis a turn of the event loop: each takes milliseconds, and devices must not wait for a burst of them. */
+  #nextTurn(): Promise<void> {
+    this.#turn = this.#turn.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return this.#turn;
   }
 
   #record(cause: RefusalCause, { transport, host, port }: Peer, claimedId: DeviceId | undefined): void {
