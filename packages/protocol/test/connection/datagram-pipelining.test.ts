@@ -1,5 +1,6 @@
 import { nodeCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
+import { LAST_SEQ } from "../../src/constants.ts";
 import type { RecordKey } from "../../src/crypto/provider.ts";
 import { markedSeq } from "../../src/record/order-marks.ts";
 import { looksLikeUtack } from "../../src/wire/utack.ts";
@@ -156,6 +157,13 @@ describe.each(ROLES)("a datagram %s", (role) => {
     expect(opened.filter(({ type }) => type === "PING")).toHaveLength(1);
     const jumps = opened.slice(1).filter(({ seq }, i) => seq !== (opened[i]?.seq as number) + 1);
     expect(jumps.map(({ type }) => type)).toEqual(["PING"]);
+  });
+
+  it("makes no offer where the numbers near their end, and no jump", () => {
+    const subject = establishedDatagram(role, { firstSeq: LAST_SEQ - 100_000 });
+    for (const text of texts(40)) subject.machine.send(ascii(text), START);
+    const seqs = acknowledgeAll(subject, after(5)).map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.map((_, i) => LAST_SEQ - 100_000 + i));
   });
 
   it("ends the session when a number of an order that it has promised is lost to a failing cipher", () => {

@@ -71,6 +71,16 @@ describe.each(ROLES)("a stream %s whose keys have reached a limit", (role) => {
     expect(raw.newest).toBe(0);
   });
 
+  it("waits with the next REKEY until the peer has shown that it follows the last", () => {
+    const { machine } = establishedStream(role, forBoth({ policy: "always" }));
+    for (let i = 0; i < 4; i++) machine.send(ascii("x"), START);
+    machine.handleTimeout(after(1_000));
+    for (let i = 0; i < 8; i++) machine.send(ascii("x"), after(1_500));
+    machine.handleTimeout(after(3_000));
+    expect(framesFrom(machine).filter((frame) => typeOf(frame) === "REKEY")).toHaveLength(1);
+    expect(machine.epoch).toBe(1);
+  });
+
   it("waits for a second without traffic under the policy quiet, then rekeys", () => {
     const { machine, raw } = establishedStream(role, forBoth({ policy: "quiet" }));
     for (let i = 0; i < 4; i++) machine.send(ascii("x"), START);
@@ -114,21 +124,24 @@ describe.each(ROLES)("a stream %s whose keys have reached a limit", (role) => {
 });
 
 describe.each(ROLES)("a datagram %s whose keys have reached a limit", (role) => {
-  it("says BYE to a peer that does not show within 15 s that it is of this implementation", () => {
-    const { machine, raw, give } = establishedDatagram(role, forBoth({ afterFrames: 20 }));
-    const types: string[] = [];
-    let seq = 0;
-    for (let ms = 0; ms <= 80_000; ms += 100) {
-      if (ms % 20_000 === 0) give(raw.seal("PONG", seq++), after(ms));
-      machine.handleTimeout(after(ms));
-      for (const frame of sent(machine).frames) {
-        types.push(`${typeOf(frame)} at ${ms}`);
-        give(raw.utack(frame), after(ms));
+  it.each(["own", "quiet"] as const)(
+    "says BYE under the policy %s to a peer that does not show within 15 s that it is of this implementation",
+    (policy) => {
+      const { machine, raw, give } = establishedDatagram(role, forBoth({ policy, afterFrames: 20 }));
+      const types: string[] = [];
+      let seq = 0;
+      for (let ms = 0; ms <= 80_000; ms += 100) {
+        if (ms % 20_000 === 0) give(raw.seal("PONG", seq++), after(ms));
+        machine.handleTimeout(after(ms));
+        for (const frame of sent(machine).frames) {
+          types.push(`${typeOf(frame)} at ${ms}`);
+          give(raw.utack(frame), after(ms));
+        }
       }
-    }
-    expect(types.filter((type) => !type.startsWith("PING"))).toEqual(["BYE at 75000"]);
-    expect(eventsFrom(machine).at(-1)).toMatchObject({ reason: { code: "key-expired", limit: "age" } });
-  });
+      expect(types.filter((type) => !type.startsWith("PING"))).toEqual(["BYE at 75000"]);
+      expect(eventsFrom(machine).at(-1)).toMatchObject({ reason: { code: "key-expired", limit: "age" } });
+    },
+  );
 
   it("says BYE at once under the policy never, after what is queued", () => {
     const pair = new DatagramPair({ [role]: { rekeying: rekeying({ policy: "never" }) } }).establish();

@@ -25,9 +25,9 @@ describe("our UDP server, before a cookie came back,", () => {
     const raw = await RawUdp.open(listening.address("udp"));
     await raw.send(new RawClient().hello());
     const answers = [await raw.datagram()];
-    for (let second = 1; second <= 4; second++) {
+    for (const expected of [1, 2, 1]) {
       clock.advance(1_000);
-      answers.push(await raw.datagram());
+      for (let count = 0; count < expected; count++) answers.push(await raw.datagram());
     }
     const utacks = ["UTACK of HELLO", "UTACK of HELLO", "UTACK of HELLO"];
     expect(answers.map(describeDatagram)).toEqual(["HELLO_RETRY", "HELLO_RETRY", ...utacks]);
