@@ -1,6 +1,6 @@
 import type { Gateway, GatewayOptions, GatewaySession, RefusalRecord } from "@usmp/gateway";
 import { Command } from "commander";
-import { ListenError } from "usmp";
+import { formatAddress, ListenError, type Peer } from "usmp";
 import { dataDirectory, dataOption } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
 import { closedEvent, messageEvent, sessionEvent } from "../events.ts";
@@ -78,7 +78,8 @@ async function runGateway(
       await reporter.event({ event: "notice", topic: "master", message: `${problem}; ${better}` });
     }
     const reminder = options.dev ? await remindOfDevelopment(reporter) : undefined;
-    if (devices === 0 && !options.json && !options.quiet) await reporter.line(firstDevice(options.data));
+    if (devices === 0 && !options.json && !options.quiet)
+      await reporter.line(firstDevice(options.data, server.addresses));
     await aborted(environment.signal);
     clearInterval(reminder);
     await gateway.close();
@@ -184,14 +185,41 @@ async function remindOfDevelopment(reporter: Reporter): Promise<NodeJS.Timeout> 
   return timer;
 }
 
-function firstDevice(data: string | undefined): string {
+/** Lines to paste: an id for the first device, and it connects from here. */
+function firstDevice(data: string | undefined, addresses: readonly Peer[]): string {
   const where = data === undefined ? "" : ` --data ${shellWord(data)}`;
-  return `
+  const id = "02:00:00:00:00:01";
+  const enrol = `
 No device is enrolled yet. In another terminal:
 
-  npx usmp device add --name "my first device"${where}
+  npx usmp device add ${id} --name "my first device" --save-key first-device.key${where}
 
-It prints the device's id and key, once. "npx usmp why${where}" says why a device was refused.
+writes its key to a file of mode 0600 (without --save-key it is shown, once). "npx usmp why${where}" says why a device was refused.`;
+  const [first] = addresses;
+  if (first === undefined) return `${enrol}\n`;
+  const { transport, port } = first;
+  const host = ["::", "0.0.0.0"].includes(first.host) ? "127.0.0.1" : first.host;
+  const udp = transport === "udp" ? " --udp" : "";
+  return `${enrol}
+Then this host can play the device. With our own terminal:
+
+  npx usmp connect ${formatAddress({ host, port })}${udp} --device-id ${id} --psk-file first-device.key
+
+With the Python SDK (pip install usmp):
+
+python3 - <<'END'
+import asyncio
+from usmp import USMPClient
+
+async def main():
+    key = bytes.fromhex(open("first-device.key").read().strip())
+    client = USMPClient("${host}", ${port}, key, bytes.fromhex("${id.replaceAll(":", "")}"), "${transport}")
+    await client.connect()
+    await client.send(b"hello from Python")
+    await client.disconnect()
+
+asyncio.run(main())
+END
 `;
 }
 

@@ -58,7 +58,8 @@ describe("the first run", () => {
     expect(text).toMatch(/^listening {2}tcp \[::\]:\d+$/m);
     expect(text).not.toMatch(/^address +udp/m);
     expect(text).toContain("notice     master: the master secret");
-    expect(text).toContain(`npx usmp device add --name "my first device" --data ${data}\n`);
+    expect(text).toContain(`--name "my first device" --save-key first-device.key --data ${data}\n`);
+    expect(text).toMatch(/^ {2}npx usmp connect 127\.0\.0\.1:\d+ --device-id \S+ --psk-file first-device\.key$/m);
     expect(statSync(data).mode & 0o777).toBe(0o700);
     for (const name of ["master", "usmp.db", "control.token"])
       expect(statSync(join(data, name)).mode & 0o777).toBe(0o600);
