@@ -10,13 +10,20 @@ export interface Room {
   /** The application is behind. */
   readonly paused: boolean;
   readonly control: ControlTraffic;
+  /** Its number says where an order begins anew: it need not be within the reach of the old one. */
+  readonly marked: boolean;
 }
 
 /** Why an authentic, fresh frame has no place on a datagram session; it stays unacknowledged and, but for breaches, will come again. */
-export function declines(frame: Frame, opened: Opened, { paused, control }: Room, now: Instant): DropCause | undefined {
+export function declines(
+  frame: Frame,
+  opened: Opened,
+  { paused, control, marked }: Room,
+  now: Instant,
+): DropCause | undefined {
   const { plaintext, epoch } = opened;
   const { type, seq } = frame;
-  if (epoch.order?.reaches(seq) === false) return "out-of-reach";
+  if (!marked && epoch.order?.reaches(seq) === false) return "out-of-reach";
   if (type === FrameType.BYE) return plaintext.length > 0 ? "bad-length" : undefined;
   if (type === FrameType.DATA || type === FrameType.DATA_FRAG) {
     if (seq === LAST_SEQ) return "sequence-exhausted";

@@ -255,12 +255,14 @@ export abstract class DatagramConnection extends DatagramChannel {
 
   #onFresh(frame: Frame, opened: Opened, session: EstablishedSession, from: Address, now: Instant): void {
     const { epochs, lanes } = session;
-    if (frame.type === FrameType.PING) epochs.hear(opened, frame.seq);
-    const declined = declines(frame, opened, { paused: this.#paused, control: this.control }, now);
+    const mark = frame.type === FrameType.PING ? epochs.markIn(opened, frame.seq) : undefined;
+    const room = { paused: this.#paused, control: this.control, marked: mark !== undefined };
+    const declined = declines(frame, opened, room, now);
     if (declined !== undefined) {
       this.drop(declined);
       return this.#follow(frame, opened, session, from, true, now);
     }
+    if (mark !== undefined) epochs.hear(opened, frame.seq, mark);
     const rekeyed = epochs.accept(opened, frame.seq, now, this.#quietMs);
     if (rekeyed === "ours") lanes.endRekey();
     if (rekeyed !== undefined) this.noteRekeyed(rekeyed === "ours" ? "us" : "peer", now);

@@ -139,17 +139,19 @@ export class DatagramEpochs {
     this.#nextSeq = markedSeq(mark, this.#nextSeq, this.#transmit.keys.transmit) ?? this.#nextSeq;
   }
 
-  /** Learns what a fresh, authentic frame says about order, before it has its place: its place may come later. */
-  hear({ epoch }: Opened, seq: number): OrderMark | undefined {
+  /** What a fresh, authentic PING says about order. */
+  markIn({ epoch }: Opened, seq: number): OrderMark | undefined {
     // The first number of an epoch is a jump from nowhere, unless we asked for it.
     if (epoch.window.newest < 0 && epoch.said === undefined) return undefined;
-    const mark = markIn(seq, epoch.window, epoch.keys.receive);
-    if (mark === undefined) return undefined;
+    return markIn(seq, epoch.window, epoch.keys.receive);
+  }
+
+  /** Learns what it says, now that it has its place. */
+  hear({ epoch }: Opened, seq: number, mark: OrderMark): void {
     if (epoch.order === undefined) epoch.order = new ReceiveOrder(seq);
     else epoch.order.restart(seq);
     if (mark === "answer") epoch.peerOrders = true;
     this.#peerIsOurs = true;
-    return mark;
   }
 
   /** True while nothing new may be sent: our REKEY is unacknowledged, or the peer's is not settled (R4). */

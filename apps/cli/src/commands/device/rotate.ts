@@ -49,7 +49,8 @@ export function rotateCommand(context: CommandContext): Command {
 }
 
 function checkRequest(id: string | undefined, { all = false, grace, compromised, keyFile }: RotateOptions): void {
-  if (all === (id !== undefined)) throw usage("give the id of one device, or --all");
+  if (all && id !== undefined) throw usage("a device and --all are both given; give the id of one device, or --all");
+  if (!all && id === undefined) throw usage("no device is named; give the id of one device, or --all");
   if (all && keyFile !== undefined) throw usage("--key-file is for one device: one key cannot be the key of all");
   if (compromised && grace !== undefined) throw usage("--compromised has no grace: leave --grace out");
 }
