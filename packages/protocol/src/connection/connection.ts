@@ -281,7 +281,7 @@ export abstract class Connection {
     const policy = this.#rekeyPolicy;
     if (policy === "always" || (policy !== "never" && this.peerIsOurs === true)) return now;
     if (policy !== "quiet" || !this.quietIsSafe) return NEVER;
-    return addMs(this.lastSentAt > this.lastReceivedAt ? this.lastSentAt : this.lastReceivedAt, QUIET_MS);
+    return addMs(instant(Math.max(this.lastSentAt, this.lastReceivedAt)), QUIET_MS);
   }
 
   /** How long keys over a limit wait for a REKEY to be safe. */
