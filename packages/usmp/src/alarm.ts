@@ -7,17 +7,22 @@ import type { Clock } from "./clock.ts";
  */
 export const LATE_MS = 1_000;
 
+/** Whom an alarm wakes: an object and not a function, of which each of thousands of sessions would hold one. */
+export interface AlarmOwner {
+  /** It rings, so many milliseconds late. */
+  onAlarm(lateMs: number): void;
+}
+
 /** One alarm that is set again and again. It may ring early, because its owner's deadline has moved on: so activity costs no re-arming. */
 export class Alarm {
   readonly #clock: Clock;
-  readonly #ring: (lateMs: number) => void;
+  readonly #owner: AlarmOwner;
   #at: Instant | undefined;
   #cancel: (() => void) | undefined;
 
-  /** `ring` is told how late it is, in milliseconds. */
-  constructor(clock: Clock, ring: (lateMs: number) => void) {
+  constructor(clock: Clock, owner: AlarmOwner) {
     this.#clock = clock;
-    this.#ring = ring;
+    this.#owner = owner;
   }
 
   /** Rings at `at`, or before when it was set for an earlier moment; undefined: not at all. */
@@ -39,6 +44,6 @@ export class Alarm {
     const lateMs = this.#clock.now() - (this.#at as Instant);
     this.#cancel = undefined;
     this.#at = undefined;
-    this.#ring(lateMs);
+    this.#owner.onAlarm(lateMs);
   };
 }

@@ -49,19 +49,18 @@ export class ProcessClock implements Clock {
       this.#heartbeat = setInterval(() => this.now(), BEAT_MS);
       this.#heartbeat.unref();
     }
-    let pending = true;
-    const settle = (): boolean => {
-      const wasPending = pending;
-      pending = false;
-      if (wasPending) this.#forgetAlarm();
-      return wasPending;
-    };
-    const timer = setTimeout(() => {
-      if (settle()) alarm();
+    // One closure each: thousands of idle sessions have an alarm.
+    let timer: NodeJS.Timeout | undefined = setTimeout(() => {
+      timer = undefined;
+      this.#forgetAlarm();
+      alarm();
     }, delayMs);
     timer.unref();
     return () => {
-      if (settle()) clearTimeout(timer);
+      if (timer === undefined) return;
+      clearTimeout(timer);
+      timer = undefined;
+      this.#forgetAlarm();
     };
   }
 

@@ -5,7 +5,8 @@ const TEXT_FORM = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
 /** The six bytes of a device id that is given as such or as "aa:bb:cc:dd:ee:ff". Throws UsageError "invalid-option". */
 export function parseDeviceId(deviceId: string | Uint8Array, field = "deviceId"): Uint8Array {
   if (typeof deviceId === "string") {
-    if (TEXT_FORM.test(deviceId)) return Uint8Array.from(deviceId.split(":"), (byte) => Number.parseInt(byte, 16));
+    // A copy, because small Buffers are views of a pool.
+    if (TEXT_FORM.test(deviceId)) return copyBytes(Buffer.from(deviceId.replaceAll(":", ""), "hex"));
     throw new UsageError(
       "invalid-option",
       `${field} ${JSON.stringify(deviceId)} is no device id; write six bytes of two hex digits as aa:bb:cc:dd:ee:ff`,

@@ -39,7 +39,7 @@ export abstract class Driver<C extends Connection> {
   constructor(connection: C, clock: Clock) {
     this.connection = connection;
     this.clock = clock;
-    this.#alarm = new Alarm(clock, (lateMs) => this.#onAlarm(lateMs));
+    this.#alarm = new Alarm(clock, this);
   }
 
   /** Changes the connection and drains it. What an event's handler changes in turn is drained by the same pump. */
@@ -76,8 +76,8 @@ export abstract class Driver<C extends Connection> {
     this.#alarm.set(next !== undefined && held !== undefined && held > next ? held : next);
   }
 
-  /** It waits once: a process that is always late must still do what is due. */
-  #onAlarm(lateMs: number): void {
+  /** A late one waits once: a process that is always late must still do what is due. */
+  onAlarm(lateMs: number): void {
     if (lateMs >= LATE_MS && this.#heldUntil === undefined) {
       this.#heldUntil = addMs(this.clock.now(), CATCH_UP_MS);
       this.#arm();

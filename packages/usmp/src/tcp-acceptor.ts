@@ -32,7 +32,7 @@ export class TcpAcceptor {
   private constructor(options: AcceptorOptions) {
     this.#options = options;
     this.#handshakes = new WaitingRoom(options.gate.limits);
-    this.#alarm = new Alarm(options.clock, () => this.#sweep());
+    this.#alarm = new Alarm(options.clock, { onAlarm: () => this.#sweep() });
   }
 
   static async open(options: AcceptorOptions, host: string | undefined, port: number): Promise<TcpAcceptor> {

@@ -38,7 +38,7 @@ export class UdpAcceptor {
       reception.refuse({ peer: { transport: "udp", host, port }, claimedDeviceId: undefined, reason, breach });
     };
     this.#endpoint = new DatagramEndpoint({ ...config, gate, onTurnedAway, onMalformed }, clock.now());
-    this.#alarm = new Alarm(clock, () => this.#onAlarm());
+    this.#alarm = new Alarm(clock, { onAlarm: () => this.#onAlarm() });
     transport.start({
       onDatagram: (data, from) => this.#onDatagram(data, datagramAddress(from)),
       onClose: (error) => this.#onClose(error),

@@ -28,5 +28,5 @@ test("an alarm that was cleared, or set for no moment, does not ring", () => {
 function virtualAlarm(): { clock: VirtualClock; alarm: Alarm; rung: number[] } {
   const clock = new VirtualClock();
   const rung: number[] = [];
-  return { clock, alarm: new Alarm(clock, (lateMs) => rung.push(lateMs)), rung };
+  return { clock, alarm: new Alarm(clock, { onAlarm: (lateMs) => void rung.push(lateMs) }), rung };
 }

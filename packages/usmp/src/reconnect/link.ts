@@ -83,7 +83,7 @@ class ReconnectingLink implements Link {
     this.#backoff = new Backoff(settings.backoff, () => randomFraction(crypto));
     this.#outbox = new Outbox(settings.outbox);
     this.#reading = new Reading(makings.receiveBufferBytes);
-    this.#retry = new Alarm(clock, () => this.#onRetry());
+    this.#retry = new Alarm(clock, { onAlarm: () => this.#onRetry() });
     this.#withoutSessionSince = clock.now();
     this.#attemptedAt = clock.now();
     this.#hold = setInterval(() => {}, 2 ** 31 - 1);

@@ -51,7 +51,7 @@ class Watch {
     this.#clock = clock;
     this.#everyMs = everyMs;
     this.#addresses = addresses;
-    this.#alarm = new Alarm(clock, () => this.#look());
+    this.#alarm = new Alarm(clock, { onAlarm: () => this.#look() });
   }
 
   listen(): AsyncIterator<Wake, undefined> {

@@ -43,7 +43,7 @@ export class Pulse {
     this.#clock = clock;
     this.#settings = settings;
     this.#patienceMs = settings.deadAfterMs;
-    this.#alarm = new Alarm(clock, (lateMs) => this.#onAlarm(lateMs));
+    this.#alarm = new Alarm(clock, { onAlarm: (lateMs) => this.#onAlarm(lateMs) });
     this.#since = clock.now();
     this.#arm();
   }
