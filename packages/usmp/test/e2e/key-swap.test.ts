@@ -160,8 +160,10 @@ describe("work for strangers", () => {
     const tcp = await RawTcp.connect(listening.address("tcp"));
     await tcp.write(noise);
     await tcp.ended;
-    expect(listening.refusals.map(({ reason }) => reason)).toEqual([
-      { code: "protocol-violation", violation: "bad-crc", during: "handshake" },
+    const reason = { code: "protocol-violation", violation: "bad-crc", during: "handshake" };
+    expect(listening.refusals).toMatchObject([
+      { peer: { transport: "udp" }, reason },
+      { peer: { transport: "tcp" }, reason },
     ]);
     expect(counting.total()).toBe(0);
   });
