@@ -97,7 +97,8 @@ describe.skipIf(!pythonSdk().available)(
     test("connects again after five failures once it was told to forgive", async () => {
       const server = await serve("tcp", TEST_PSK);
       for (let i = 0; i < 5; i++) await connect(server, "tcp", OTHER_TEST_PSK).catch(() => {});
-      await expect(connect(server, "tcp")).rejects.toThrow("Connection closed");
+      // Which of the two the SDK says depends on whether its HELLO was read before the server closed.
+      await expect(connect(server, "tcp")).rejects.toThrow(/Connection closed|Connection reset/);
       await server.forgive();
       await connect(server, "tcp");
     });
