@@ -1,10 +1,11 @@
 import { chmodSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { addMs } from "@usmp/protocol";
-import { type Clock, listen, type Server, type Session, systemClock } from "usmp";
+import { type Clock, listen, type Move, type Server, type Session, systemClock } from "usmp";
 import { findRunning } from "../control/client.ts";
 import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
+import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
@@ -43,6 +44,7 @@ class LiveGateway implements Gateway {
   readonly registry: Registry;
   readonly created: boolean;
   readonly masterExposure: Gateway["masterExposure"];
+  readonly events: GatewayEvents = new GatewayEvents();
   readonly #opened: OpenedRegistry;
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
@@ -61,7 +63,11 @@ class LiveGateway implements Gateway {
     this.masterExposure = opened.exposure;
     this.#clock = clock;
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
-    this.registry.onChange((change) => void this.#sessions.endBy(change));
+    this.registry.onChange((change) => {
+      this.#sessions.endBy(change);
+      this.events.emit({ type: "registry", time: opened.wallClock.now(), change });
+    });
+    this.#refusals.onRecord((record) => this.events.emit({ type: "refused", record }));
   }
 
   async open(options: GatewayOptions): Promise<void> {
@@ -76,6 +82,7 @@ class LiveGateway implements Gateway {
       // The labels are generations; 0 are decoys, which prove nothing. Always two, so that every id costs the same.
       psk: (id) => this.registry.candidates(id).map(({ key, generation }) => ({ psk: key, label: generation })),
       onSession: (session) => this.#admit(session),
+      onMoved: (session, move) => this.#noteMoved(session, move),
       onRefused: (refusal) => this.#refusals.note(refusal),
     });
     this.#control = await ControlServer.open(
@@ -118,13 +125,23 @@ class LiveGateway implements Gateway {
   #admit(session: Session): void {
     const admitted = this.#sessions.admit(session, this.registry);
     if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    const facts = factsOf(admitted);
+    const now = (): number => this.#opened.wallClock.now();
     void session.closed.then((reason) => {
       this.#sessions.remove(admitted);
+      this.events.emit({ type: "session-ended", time: now(), reason, ...facts });
       this.#refusals.noteEnd(session, reason);
     });
     // A proof that cannot be written now is kept and written later; the session is good all the same.
     this.registry.noteProven(session.deviceId, admitted.generation).catch(() => {});
+    this.events.emit({ type: "session", time: now(), ...facts });
     for (const listener of this.#listeners) listener(admitted);
+  }
+
+  #noteMoved(session: Session, move: Move): void {
+    const moved = this.#sessions.find(session);
+    if (moved === undefined) return;
+    this.events.emit({ type: "moved", time: this.#opened.wallClock.now(), move, ...factsOf(moved) });
   }
 
   #scheduleHousekeeping(): void {
@@ -149,6 +166,10 @@ class LiveGateway implements Gateway {
     await this.#refusals.save(true).catch(() => {});
     await this.registry.close();
   }
+}
+
+function factsOf({ session, generation }: GatewaySession): SessionFacts {
+  return { device: session.deviceId, session: session.sessionId, generation, peer: session.peer };
 }
 
 /** What shows that a directory is a gateway's, or of `usmp serve`'s predecessor. */
