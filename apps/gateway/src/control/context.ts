@@ -1,6 +1,8 @@
 import type { Server } from "usmp";
+import type { GatewayEvents } from "../events/gateway-events.ts";
 import type { DeviceSessions } from "../gateway/device-sessions.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
+import type { Observed } from "../observe/observed.ts";
 import type { Actor, WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import type { Refusals } from "../why/refusals.ts";
@@ -12,6 +14,8 @@ export interface ControlContext {
   readonly opened: OpenedRegistry;
   readonly sessions: DeviceSessions;
   readonly refusals: Refusals;
+  readonly events: GatewayEvents;
+  readonly observed: Observed;
   readonly options: GatewayOptions;
   readonly startedAt: WallMs;
 }

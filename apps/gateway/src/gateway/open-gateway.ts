@@ -6,6 +6,7 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import { Observed } from "../observe/observed.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
@@ -49,6 +50,7 @@ class LiveGateway implements Gateway {
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
+  readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
   #server: Server | undefined;
   #control: ControlServer | undefined;
@@ -56,13 +58,22 @@ class LiveGateway implements Gateway {
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, options: GatewayOptions) {
+    const { clock = systemClock } = options;
     this.#opened = opened;
     this.registry = opened.registry;
     this.created = opened.created;
     this.masterExposure = opened.exposure;
     this.#clock = clock;
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
+    this.#observed = new Observed({
+      options,
+      opened,
+      clock,
+      events: this.events,
+      server: () => this.#server,
+      closing: () => this.#closing !== undefined,
+    });
     this.registry.onChange((change) => {
       this.#sessions.endBy(change);
       this.events.emit({ type: "registry", time: opened.wallClock.now(), change });
@@ -72,6 +83,7 @@ class LiveGateway implements Gateway {
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    await this.#observed.open();
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,
@@ -93,6 +105,8 @@ class LiveGateway implements Gateway {
         opened: this.#opened,
         sessions: this.#sessions,
         refusals: this.#refusals,
+        events: this.events,
+        observed: this.#observed,
         options,
         startedAt: this.#opened.wallClock.now(),
       }),
@@ -117,6 +131,14 @@ class LiveGateway implements Gateway {
     return this.#refusals.onRecord(listener);
   }
 
+  metricsText(): Promise<string> {
+    return this.#observed.metricsText();
+  }
+
+  health(): ReturnType<Gateway["health"]> {
+    return this.#observed.health({ details: true });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -125,6 +147,7 @@ class LiveGateway implements Gateway {
   #admit(session: Session): void {
     const admitted = this.#sessions.admit(session, this.registry);
     if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    this.#observed.sampler.add(admitted);
     const facts = factsOf(admitted);
     const now = (): number => this.#opened.wallClock.now();
     void session.closed.then((reason) => {
@@ -162,6 +185,7 @@ class LiveGateway implements Gateway {
     this.#cancelHousekeeping?.();
     await this.#control?.close();
     await this.#server?.close();
+    await this.#observed.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
     await this.registry.close();

@@ -55,7 +55,8 @@ function module(name: string, text: string): string {
 }
 
 async function delivered({ sinks }: Fed, name: string, count: number): Promise<void> {
-  await expect.poll(() => sinks.statistics.find((each) => each.name === name)?.delivered).toBe(count);
+  const statistics = () => sinks.statistics.find((each) => each.name === name);
+  await expect.poll(() => statistics()?.delivered, { interval: 2 }).toBe(count);
 }
 
 const lines = (path: string): Record<string, unknown>[] =>

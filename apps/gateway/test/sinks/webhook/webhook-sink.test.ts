@@ -287,12 +287,12 @@ describe("threat 47: a target within", () => {
   test("http:// goes to hosts that are allowed by name alone, and a proxy of the environment is not used", async () => {
     const [receiver, proxy] = [await Receiver.start(), await Receiver.start()];
     expect(await failure({ url: "http://8.8.8.8/" })).toMatchObject({ retry: false });
-    const before = { ...process.env };
     Object.assign(process.env, { NODE_USE_ENV_PROXY: "1", http_proxy: `http://127.0.0.1:${proxy.port}` });
     try {
       await deliver({ url: `http://127.0.0.1:${receiver.port}/`, allow: ["127.0.0.1"] });
     } finally {
-      process.env = before;
+      delete process.env["NODE_USE_ENV_PROXY"];
+      delete process.env["http_proxy"];
     }
     expect([receiver.received.length, proxy.received.length]).toEqual([1, 0]);
   });
