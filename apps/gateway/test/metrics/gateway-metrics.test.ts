@@ -98,7 +98,7 @@ test("latencies of store and delivery, the fate of messages to devices, and sink
   const sinks = [{ name: "log", type: "file", devices: undefined, options: { path: join(home.directory, "log") } }];
   const testGateway = await TestGateway.open(home, { sinks, wallClock: home.time.wallClock });
   const { events } = testGateway.gateway;
-  const base = (await scrape(testGateway)).usmp_stored_messages_total ?? 0;
+  const base = (await scrape(testGateway))["usmp_stored_messages_total"] ?? 0;
   events.emit({ type: "message", message: { ...inbound(1), time: home.time.wall - 40 } });
   const record: OutboundRecord = {
     id: 1,
