@@ -1,11 +1,12 @@
 import { FrameSlab, type Gate, type ServerConfig, StreamServer, sourceOf, WaitingRoom } from "@usmp/protocol";
-import { listenTcp, type StreamListener, type StreamTransport } from "@usmp/transport";
+import { type BindUdpOptions, type ListenTcpOptions, listenTcp, type StreamListener, type StreamTransport } from "@usmp/transport";
 import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
 import type { Clock } from "./clock.ts";
 import { StreamLink } from "./links.ts";
 import { type Reception, ServerAttempt } from "./server-attempt.ts";
 import { StreamDriver } from "./stream-driver.ts";
+import type { Shard } from "./workers/shard.ts";
 
 /** What a server's acceptors share. */
 export interface AcceptorOptions {
@@ -14,7 +15,12 @@ export interface AcceptorOptions {
   readonly gate: Gate;
   readonly reception: Reception;
   readonly onError: (error: Error) => void;
+  /** When this is one of several processes behind one port. */
+  readonly shard?: Shard | undefined;
 }
+
+/** Where an acceptor listens, and on which of several sockets; see ListenTcpOptions and BindUdpOptions. */
+export type AcceptorSocket = ListenTcpOptions & BindUdpOptions;
 
 /** Accepts TCP connections and shakes hands on them. */
 export class TcpAcceptor {
@@ -35,10 +41,10 @@ export class TcpAcceptor {
     this.#alarm = new Alarm(options.clock, { onAlarm: () => this.#sweep() });
   }
 
-  static async open(options: AcceptorOptions, host: string | undefined, port: number): Promise<TcpAcceptor> {
+  static async open(options: AcceptorOptions, socket: AcceptorSocket): Promise<TcpAcceptor> {
     const acceptor = new TcpAcceptor(options);
     const onConnection = (transport: StreamTransport): void => acceptor.#accept(transport);
-    acceptor.#listener = await listenTcp({ host, port }, onConnection, options.onError);
+    acceptor.#listener = await listenTcp(socket, onConnection, options.onError);
     return acceptor;
   }
 

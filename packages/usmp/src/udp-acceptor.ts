@@ -1,4 +1,4 @@
-import { DatagramEndpoint, type DatagramServer, type EndpointConfig, TokenBucket } from "@usmp/protocol";
+import { type Address, DatagramEndpoint, type DatagramServer, type EndpointConfig, TokenBucket } from "@usmp/protocol";
 import { bindUdp, type DatagramTransport } from "@usmp/transport";
 import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
@@ -6,7 +6,7 @@ import { type DatagramAddress, DatagramDriver, datagramAddress, sendDatagram } f
 import { formatDeviceId } from "./device-id.ts";
 import { DatagramLink } from "./links.ts";
 import { ServerAttempt } from "./server-attempt.ts";
-import type { AcceptorOptions } from "./tcp-acceptor.ts";
+import type { AcceptorOptions, AcceptorSocket } from "./tcp-acceptor.ts";
 
 /** Datagrams a second that are reported as malformed; their addresses may be forged, so they must not crowd out what is not. */
 const MALFORMED_REPORTS = 4;
@@ -24,7 +24,7 @@ export class UdpAcceptor {
   private constructor(options: AcceptorOptions, transport: DatagramTransport) {
     this.#options = options;
     this.#transport = transport;
-    const { config, gate, clock, reception } = options;
+    const { config, gate, clock, reception, shard } = options;
     const onTurnedAway = (deviceId: Uint8Array, from: unknown): void => {
       const { host, port } = from as DatagramAddress;
       const reason = { code: "rate-limited" } as const;
@@ -37,16 +37,27 @@ export class UdpAcceptor {
       const reason = { code: "protocol-violation", violation, during: "handshake" } as const;
       reception.refuse({ peer: { transport: "udp", host, port }, claimedDeviceId: undefined, reason, breach });
     };
-    this.#endpoint = new DatagramEndpoint({ ...config, gate, onTurnedAway, onMalformed }, clock.now());
+    const several = shard && {
+      ownsSessionId: (sessionId: Uint8Array) => shard.owns(sessionId),
+      onUnrouted: (by: "session-id" | "address", data: Uint8Array, from: Address) =>
+        shard.onUnrouted(by, data, from as DatagramAddress),
+    };
+    this.#endpoint = new DatagramEndpoint({ ...config, gate, onTurnedAway, onMalformed, ...several }, clock.now());
+    shard?.attach({
+      inject: (data, from) => this.#inject(data, datagramAddress(from)),
+      shareCookieSecrets: (current, previous) => this.#endpoint.shareCookieSecrets(current, previous, clock.now()),
+    });
     this.#alarm = new Alarm(clock, { onAlarm: () => this.#onAlarm() });
     transport.start({
-      onDatagram: (data, from) => this.#onDatagram(data, datagramAddress(from)),
+      onDatagram: (data, from) => {
+        if (shard?.takes(data, from) !== true) this.#onDatagram(data, datagramAddress(from));
+      },
       onClose: (error) => this.#onClose(error),
     });
   }
 
-  static async open(options: AcceptorOptions, host: string | undefined, port: number): Promise<UdpAcceptor> {
-    return new UdpAcceptor(options, await bindUdp({ host, port }));
+  static async open(options: AcceptorOptions, socket: AcceptorSocket): Promise<UdpAcceptor> {
+    return new UdpAcceptor(options, await bindUdp(socket));
   }
 
   get address(): Peer {
@@ -83,11 +94,17 @@ export class UdpAcceptor {
     this.#transport.close();
   }
 
-  #onDatagram(data: Uint8Array, from: ReturnType<typeof datagramAddress>): void {
+  #onDatagram(data: Uint8Array, from: DatagramAddress): readonly DatagramServer[] {
     const touched = this.#endpoint.handleDatagram(data, from, this.#options.clock.now());
     this.#transmit();
     for (const connection of touched) this.#driverOf(connection).drain();
     this.#alarm.set(this.#endpoint.pollTimeout());
+    return touched;
+  }
+
+  /** A datagram that another process read. */
+  #inject(data: Uint8Array, from: DatagramAddress): boolean {
+    return this.#onDatagram(data, from).some((connection) => connection.address.key === from.key);
   }
 
   #driverOf(connection: DatagramServer): DatagramDriver {
