@@ -81,7 +81,8 @@ export function listenTcp(
       reject(transportError(`cannot listen on TCP port ${port}${host ? ` of ${host}` : ""}`, error));
     };
     server.once("error", onListenError);
-    const where = fd === undefined ? { port, host: host === "" ? undefined : host, ...(reusePort && { reusePort }) } : { fd };
+    const where =
+      fd === undefined ? { port, host: host === "" ? undefined : host, ...(reusePort && { reusePort }) } : { fd };
     server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off("error", onListenError).on("error", onError);
       resolve(new TcpListener(server));

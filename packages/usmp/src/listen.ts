@@ -14,7 +14,10 @@ export async function listen(options: ListenOptions): Promise<Server> {
   if (options.workers !== undefined) return listenWithWorkers(options, options.workers);
   for (const field of ["application", "onWorker"] as const) {
     if (options[field] === undefined) continue;
-    throw new UsageError("invalid-option", `${field} is for servers with workers; give workers as well, such as workers: 2`);
+    throw new UsageError(
+      "invalid-option",
+      `${field} is for servers with workers; give workers as well, such as workers: 2`,
+    );
   }
   return openServer(options);
 }

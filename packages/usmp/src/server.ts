@@ -22,6 +22,7 @@ import type { Reception } from "./server-attempt.ts";
 import type { LiveSession } from "./session.ts";
 import { receiveLimit } from "./settings.ts";
 import { type AcceptorOptions, TcpAcceptor } from "./tcp-acceptor.ts";
+import { Turnstile } from "./turnstile.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
 import { deferred } from "./waiting.ts";
 import type { Shard } from "./workers/shard.ts";
@@ -102,6 +103,7 @@ export class LiveServer implements Server, Reception {
       clock,
       gate: this.#gate,
       reception: this,
+      turnstile: new Turnstile(clock),
       shard: part?.shard,
       onError: (error) => this.noteDropped(`listener: ${"code" in error ? String(error.code) : error.name}`),
     };

@@ -1,11 +1,18 @@
 import { FrameSlab, type Gate, type ServerConfig, StreamServer, sourceOf, WaitingRoom } from "@usmp/protocol";
-import { type BindUdpOptions, type ListenTcpOptions, listenTcp, type StreamListener, type StreamTransport } from "@usmp/transport";
+import {
+  type BindUdpOptions,
+  type ListenTcpOptions,
+  listenTcp,
+  type StreamListener,
+  type StreamTransport,
+} from "@usmp/transport";
 import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
 import type { Clock } from "./clock.ts";
 import { StreamLink } from "./links.ts";
 import { type Reception, ServerAttempt } from "./server-attempt.ts";
 import { StreamDriver } from "./stream-driver.ts";
+import type { Turnstile } from "./turnstile.ts";
 import type { Shard } from "./workers/shard.ts";
 
 /** What a server's acceptors share. */
@@ -15,6 +22,8 @@ export interface AcceptorOptions {
   readonly gate: Gate;
   readonly reception: Reception;
   readonly onError: (error: Error) => void;
+  /** What handshakes may take of each turn, all acceptors together. */
+  readonly turnstile: Turnstile;
   /** When this is one of several processes behind one port. */
   readonly shard?: Shard | undefined;
 }
@@ -74,7 +83,7 @@ export class TcpAcceptor {
   }
 
   #accept(transport: StreamTransport): void {
-    const { config, clock, gate, reception } = this.#options;
+    const { config, clock, gate, reception, turnstile } = this.#options;
     const source = sourceOf(transport.peer.host);
     const connection = new StreamServer(config, { slab: this.#slab }, clock.now(), {
       admit: (deviceId, now) => {
@@ -89,11 +98,13 @@ export class TcpAcceptor {
       provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
       handTo: (session) => {
         this.#handshakes.leave(driver);
+        driver.turnstile = undefined;
         driver.owner = session;
       },
       onFailed: () => this.#onFailed(driver),
     });
     driver.owner = attempt;
+    driver.turnstile = turnstile;
     this.#drivers.add(driver);
     const displaced = this.#handshakes.enter(driver, source, clock.now());
     displaced?.run((gone) => gone.abort({ code: "evicted" }));

@@ -1,4 +1,12 @@
-import { type Address, DatagramEndpoint, type DatagramServer, type EndpointConfig, TokenBucket } from "@usmp/protocol";
+import {
+  type Address,
+  DatagramEndpoint,
+  constants,
+  type DatagramServer,
+  type EndpointConfig,
+  FrameType,
+  TokenBucket,
+} from "@usmp/protocol";
 import { bindUdp, type DatagramTransport } from "@usmp/transport";
 import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
@@ -11,6 +19,9 @@ import type { AcceptorOptions, AcceptorSocket } from "./tcp-acceptor.ts";
 /** Datagrams a second that are reported as malformed; their addresses may be forged, so they must not crowd out what is not. */
 const MALFORMED_REPORTS = 4;
 
+/** Handshake datagrams that may wait for their turn; beyond that they are lost, as in a full socket, and come again. */
+const MAX_WAITING = 4_096;
+
 /** Serves UDP sessions on one socket. */
 export class UdpAcceptor {
   readonly #options: AcceptorOptions;
@@ -19,6 +30,7 @@ export class UdpAcceptor {
   readonly #drivers: Map<DatagramServer, DatagramDriver> = new Map();
   readonly #alarm: Alarm;
   #stopping = false;
+  #closed = false;
   #onEmpty: (() => void) | undefined;
 
   private constructor(options: AcceptorOptions, transport: DatagramTransport) {
@@ -50,7 +62,7 @@ export class UdpAcceptor {
     this.#alarm = new Alarm(clock, { onAlarm: () => this.#onAlarm() });
     transport.start({
       onDatagram: (data, from) => {
-        if (shard?.takes(data, from) !== true) this.#onDatagram(data, datagramAddress(from));
+        if (shard?.takes(data, from) !== true) this.#takeTurn(data, datagramAddress(from));
       },
       onClose: (error) => this.#onClose(error),
     });
@@ -89,9 +101,26 @@ export class UdpAcceptor {
         this.#onEmpty = resolve;
       });
     }
+    this.#closed = true;
     this.#alarm.clear();
     this.#endpoint.wipe();
     this.#transport.close();
+  }
+
+  /** What costs public-key work waits for its turn; sessions do not. */
+  #takeTurn(data: Uint8Array, from: DatagramAddress): void {
+    const step = handshakeStep(data);
+    if (step === undefined) {
+      this.#onDatagram(data, from);
+      return;
+    }
+    const { turnstile, reception } = this.#options;
+    const handle = (): void => {
+      if (!this.#closed) this.#onDatagram(data, from);
+    };
+    if (!turnstile.busy) turnstile.pass(handle);
+    else if (turnstile.waiting < MAX_WAITING) turnstile.wait(handle, step === "finish");
+    else reception.noteDropped("handshake-queue");
   }
 
   #onDatagram(data: Uint8Array, from: DatagramAddress): readonly DatagramServer[] {
@@ -104,6 +133,7 @@ export class UdpAcceptor {
 
   /** A datagram that another process read. */
   #inject(data: Uint8Array, from: DatagramAddress): boolean {
+    if (this.#closed) return false;
     return this.#onDatagram(data, from).some((connection) => connection.address.key === from.key);
   }
 
@@ -151,4 +181,15 @@ export class UdpAcceptor {
     }
     if (error !== undefined) this.#options.onError(error);
   }
+}
+
+const TYPE_OFFSET = 3;
+/** With its cookie: before that, a HELLO costs a MAC. */
+const COOKIE_HELLO_BYTES: number = constants.HEADER_LENGTH + constants.COOKIE_HELLO_LENGTH;
+
+/** The step of a handshake that a datagram claims to be, when that is one that costs much. */
+function handshakeStep(data: Uint8Array): "begin" | "finish" | undefined {
+  const type = data[TYPE_OFFSET];
+  if (type === FrameType.HELLO_ACK) return "finish";
+  return type === FrameType.HELLO && data.length === COOKIE_HELLO_BYTES ? "begin" : undefined;
 }

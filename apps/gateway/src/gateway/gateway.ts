@@ -17,6 +17,10 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   readonly estimateTextBits: (text: string) => number | Promise<number>;
   /** The program's, for `gateway.status`. */
   readonly version: string;
+  /** So many processes share the ports; the registry stays in this one. See docs/workers.md. */
+  readonly workers?: number | undefined;
+  /** With `workers`: hears of a worker process that has begun or ended. */
+  readonly onWorker?: ListenOptions["onWorker"];
   readonly clock?: Clock | undefined;
   readonly wallClock?: WallClock | undefined;
 }

@@ -77,6 +77,7 @@ class LiveGateway implements Gateway {
       psk: (id) => this.registry.candidates(id).map(({ key, generation }) => ({ psk: key, label: generation })),
       onSession: (session) => this.#admit(session),
       onRefused: (refusal) => this.#refusals.note(refusal),
+      ...(options.workers === undefined ? {} : { workers: options.workers, onWorker: options.onWorker }),
     });
     this.#control = await ControlServer.open(
       options.dataDirectory,

@@ -213,12 +213,7 @@ export class DatagramEndpoint {
     return NONE;
   }
 
-  #onUtack(
-    utack: Utack | undefined,
-    datagram: Uint8Array,
-    from: Address,
-    now: Instant,
-  ): readonly DatagramServer[] {
+  #onUtack(utack: Utack | undefined, datagram: Uint8Array, from: Address, now: Instant): readonly DatagramServer[] {
     if (utack === undefined) return this.#drop("unmatched-utack");
     if (utack.type === FrameType.HELLO_RETRY) {
       for (const answer of this.#retries.informed(from, utack.message.length)) this.#transmit(answer);

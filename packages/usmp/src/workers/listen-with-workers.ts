@@ -28,7 +28,8 @@ export async function listenWithWorkers(options: ListenOptions, count: number): 
       await server.close();
       if (error instanceof UsageError || error instanceof AddressError) throw error;
       const message = error instanceof Error ? error.message : String(error);
-      const lostPort = [wished.tcp, wished.udp].some((address) => address?.port === 0) && message.includes("EADDRINUSE");
+      const lostPort =
+        [wished.tcp, wished.udp].some((address) => address?.port === 0) && message.includes("EADDRINUSE");
       if (!lostPort || tries === 1) throw new ListenError(message, { cause: error });
     }
   }
@@ -40,9 +41,12 @@ function check({ crypto, clock = systemClock }: ListenOptions, count: number): v
     throw invalid(`workers is ${count}; it must be a whole number from 1 to ${MAX_WORKERS}`);
   }
   if (process.platform === "win32") {
-    throw invalid("workers need a system where processes can share a UDP socket, which Windows is not; leave workers out");
+    throw invalid(
+      "workers need a system where processes can share a UDP socket, which Windows is not; leave workers out",
+    );
   }
-  if (!cluster.isPrimary) throw invalid("workers were asked for in a process that is a worker of node:cluster itself; leave workers out");
+  if (!cluster.isPrimary)
+    throw invalid("workers were asked for in a process that is a worker of node:cluster itself; leave workers out");
   if (crypto !== undefined) throw invalid("crypto cannot be handed to worker processes; leave crypto or workers out");
   if (clock !== systemClock) throw invalid("clock cannot be handed to worker processes; leave clock or workers out");
 }

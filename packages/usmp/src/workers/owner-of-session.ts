@@ -22,6 +22,10 @@ export class SessionOwners {
   ownerOf(bytes: Uint8Array): number {
     const mac = this.#crypto.hmacSha256(this.#key, [bytes.subarray(0, ROUTED_BYTES)]);
     // 32 bits: with a few workers no one's share differs by more than a billionth.
-    return ((((mac[0] as number) << 24) | ((mac[1] as number) << 16) | ((mac[2] as number) << 8) | (mac[3] as number)) >>> 0) % this.#count;
+    return (
+      ((((mac[0] as number) << 24) | ((mac[1] as number) << 16) | ((mac[2] as number) << 8) | (mac[3] as number)) >>>
+        0) %
+      this.#count
+    );
   }
 }

@@ -31,7 +31,10 @@ export class SessionShares {
   }
 
   /** Who can best give to `needy`, and how much of what it does not use: half. Undefined: nobody has any left. */
-  donorFor(needy: number, openOf: (worker: number) => number): { readonly worker: number; readonly most: number } | undefined {
+  donorFor(
+    needy: number,
+    openOf: (worker: number) => number,
+  ): { readonly worker: number; readonly most: number } | undefined {
     let donor: { readonly worker: number; readonly most: number } | undefined;
     for (const [worker, granted] of this.#granted.entries()) {
       const unused = granted - openOf(worker);

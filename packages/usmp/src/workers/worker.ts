@@ -190,7 +190,10 @@ class Worker {
     this.#shard = shard;
   }
 
-  #options({ tcp, udp, settings, limits, count, asksForKeys, dynamicRekey }: WorkerStart, context: RelayContext): ListenOptions {
+  #options(
+    { tcp, udp, settings, limits, count, asksForKeys, dynamicRekey }: WorkerStart,
+    context: RelayContext,
+  ): ListenOptions {
     return {
       ...settings,
       ...(dynamicRekey ? { rekey: (deviceId: string) => this.#takeRekeying(deviceId) } : {}),

@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { nodeCrypto } from "@usmp/crypto";
 import { type Limits, ProofTrial, parseLimits, parseRekeying, parseTiming, Secret, UsageError } from "@usmp/protocol";
 import type { ListenOptions, Peer, Refusal, RekeySettings, Server, ServerStatistics, Session } from "../api.ts";
+import { systemClock } from "../clock.ts";
 import { formatDeviceId, parseDeviceId } from "../device-id.ts";
 import { DeviceSessions } from "../device-sessions.ts";
 import { Inbox } from "../inbox.ts";
 import { KeyRing } from "../key-ring.ts";
 import { receiveLimit } from "../settings.ts";
+import { Turnstile } from "../turnstile.ts";
 import { deferred } from "../waiting.ts";
 import type { FromWorker, ProvenPair, RefusalRecord, WorkerSettings, WorkerStart } from "./records.ts";
 import { type Begun, RemoteSession } from "./remote-session.ts";
@@ -52,6 +54,7 @@ export class WorkersServer implements Server {
   readonly #listening: Map<WorkerSlot, (error: Error | undefined) => void> = new Map();
   /** Who waits for the share that a donor gives up. */
   readonly #giving: Map<number, { readonly donor: WorkerSlot; readonly done: (sessions: number) => void }> = new Map();
+  readonly #turnstile: Turnstile = new Turnstile(systemClock);
   #requests = 0;
   #established = 0;
   #addresses: readonly Peer[] = [];
@@ -229,7 +232,7 @@ export class WorkersServer implements Server {
         break;
       }
       case "keys":
-        void this.#answerKeys(slot, record.request, record.deviceId, record.peer);
+        this.#takeTurn(() => void this.#answerKeys(slot, record.request, record.deviceId, record.peer));
         break;
       case "refused":
         this.#onRefused(record.refusal);
@@ -264,6 +267,12 @@ export class WorkersServer implements Server {
     this.#options.onWorker?.({ type: "ended", worker, pid, cause, lostSessions: lost.length, restartInMs });
   }
 
+  /** Keys are derived and opened for each handshake: a crowd of those must leave messages their turn here as well. */
+  #takeTurn(work: () => void): void {
+    if (this.#turnstile.busy) this.#turnstile.wait(work, true);
+    else this.#turnstile.pass(work);
+  }
+
   /** Asks the application as a server in this process would; what it gave to keep is wiped when it is on its way. */
   async #answerKeys(slot: WorkerSlot, request: number, deviceId: string, peer: Peer): Promise<void> {
     const { generation } = slot;
@@ -273,7 +282,11 @@ export class WorkersServer implements Server {
       const rekey = this.#rekeyOf(deviceId);
       if (rekey !== undefined) slot.tell({ type: "rekeying", deviceId, rekey });
       if (problem !== undefined && keys.length === 0) slot.tell({ type: "no-keys", request, problem });
-      else slot.tellKeys(request, keys.map(({ secret, label }) => ({ secret, label })));
+      else
+        slot.tellKeys(
+          request,
+          keys.map(({ secret, label }) => ({ secret, label })),
+        );
     } finally {
       for (const { secret, owned } of keys) if (owned && secret !== this.#keys.fixed) secret.wipe();
     }
