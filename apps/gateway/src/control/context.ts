@@ -1,6 +1,7 @@
 import type { Server } from "usmp";
 import type { DeviceSessions } from "../gateway/device-sessions.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
+import type { MessageStorage } from "../messages/storage.ts";
 import type { Actor, WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import type { Refusals } from "../why/refusals.ts";
@@ -10,6 +11,7 @@ import type { ControlMethod, ControlMethods } from "./methods.ts";
 export interface ControlContext {
   readonly server: Server;
   readonly opened: OpenedRegistry;
+  readonly storage: MessageStorage;
   readonly sessions: DeviceSessions;
   readonly refusals: Refusals;
   readonly options: GatewayOptions;

@@ -6,6 +6,7 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
@@ -30,7 +31,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     );
   }
   const opened = await openRegistry(options);
-  const gateway = new LiveGateway(opened, options);
+  const storage = await openMessageStorage(options).catch(async (error: unknown) => {
+    await opened.registry.close();
+    throw error;
+  });
+  const gateway = new LiveGateway(opened, storage, options);
   try {
     await gateway.open(options);
   } catch (error) {
@@ -46,6 +51,7 @@ class LiveGateway implements Gateway {
   readonly masterExposure: Gateway["masterExposure"];
   readonly events: GatewayEvents = new GatewayEvents();
   readonly #opened: OpenedRegistry;
+  readonly #storage: MessageStorage;
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
@@ -56,8 +62,9 @@ class LiveGateway implements Gateway {
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, storage: MessageStorage, { clock = systemClock }: GatewayOptions) {
     this.#opened = opened;
+    this.#storage = storage;
     this.registry = opened.registry;
     this.created = opened.created;
     this.masterExposure = opened.exposure;
@@ -91,6 +98,7 @@ class LiveGateway implements Gateway {
       createControlMethods({
         server: this.#server,
         opened: this.#opened,
+        storage: this.#storage,
         sessions: this.#sessions,
         refusals: this.#refusals,
         options,
@@ -164,6 +172,7 @@ class LiveGateway implements Gateway {
     await this.#server?.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
+    await this.#storage.close();
     await this.registry.close();
   }
 }
