@@ -36,9 +36,7 @@ export const outbound: Migration = {
     await index("sent", ["id"], sql<boolean>`state = 'sent'`).execute();
     await index("doubted", ["id"], sql<boolean>`clock_doubted = 1`).execute();
     await index("ended", ["ended_at", "id"], sql<boolean>`ended_at is not null`).execute();
-    await index("key", ["device", "send_key"], sql<boolean>`send_key is not null`)
-      .unique()
-      .execute();
+    await index("key", ["device", "send_key"], sql<boolean>`send_key is not null`).unique().execute();
     await db.schema.createIndex("messages_out_device").on("messages_out").columns(["device", "id"]).execute();
   },
 };

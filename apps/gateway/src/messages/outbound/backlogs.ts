@@ -55,7 +55,8 @@ export class Backlogs {
     const counts = this.#entry(device);
     const { queuePerDevice, queueBytesPerDevice } = this.#limits;
     try {
-      if (counts.messages + counts.arriving >= queuePerDevice) throw full(device, `${queuePerDevice} messages`, "queue-per-device");
+      if (counts.messages + counts.arriving >= queuePerDevice)
+        throw full(device, `${queuePerDevice} messages`, "queue-per-device");
       if (counts.bytes + counts.arrivingBytes + bytes > queueBytesPerDevice)
         throw full(device, `${queueBytesPerDevice} bytes`, "queue-bytes-per-device");
     } catch (error) {

@@ -1,4 +1,4 @@
-import { constants, type TokenBucket } from "@usmp/protocol";
+import { addMs, constants, type TokenBucket } from "@usmp/protocol";
 import type { Clock, Session } from "usmp";
 import { GatewayError } from "../../errors.ts";
 import type { GatewayEvents } from "../../events/gateway-events.ts";
@@ -61,6 +61,7 @@ export class OutboundQueue {
   #nextExpiryAt = Number.POSITIVE_INFINITY;
   #clockDoubted = false;
   #stopped = false;
+  #onDrained: () => void = () => {};
 
   private constructor(options: OutboundQueueOptions) {
     this.#options = options;
@@ -203,7 +204,7 @@ export class OutboundQueue {
   async keepHouse(): Promise<void> {
     if (this.#writer.trouble || this.#stopped) return;
     try {
-      await this.#audit.flush();
+      await this.#audit.flush(this.#options.clock.now());
       if (this.#options.wallClock.doubt === undefined) await this.#expire();
       await this.#prune();
     } catch {
@@ -219,16 +220,23 @@ export class OutboundQueue {
   /** Hands nothing more over; resolves when what was handed over has its fate, or after `patienceMs`. */
   async stop(patienceMs: number): Promise<void> {
     this.#stopped = true;
-    for (const delivery of this.#deliveries.values()) delivery.stop();
-    const end = Date.now() + patienceMs;
-    while (this.#deliveries.size > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const delivery of [...this.#deliveries.values()]) delivery.stop();
+    if (this.#deliveries.size === 0) return;
+    const { clock } = this.#options;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.schedule(addMs(clock.now(), patienceMs), resolve);
+      this.#onDrained = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   /** After the sessions' end: writes what is known. */
   async close(): Promise<void> {
     this.#stopped = true;
     await this.#writer.close();
-    await this.#audit.flush().catch(() => {});
+    await this.#audit.flush(Number.POSITIVE_INFINITY).catch(() => {});
   }
 
   #check({ device, data, key }: SendRequest, ttlMs: number): void {
@@ -236,9 +244,15 @@ export class OutboundQueue {
     requireReceiver(this.#options.registry.device(device), device);
     const most = constants.MAX_MESSAGE_LENGTH;
     if (data.length > most)
-      throw new GatewayError("usage", `message of ${data.length} bytes: at most ${most} fit into one (spec section 4); split it`);
+      throw new GatewayError(
+        "usage",
+        `message of ${data.length} bytes: at most ${most} fit into one (spec section 4); split it`,
+      );
     if (!Number.isInteger(ttlMs) || ttlMs < 1 || ttlMs > LONGEST_TTL_MS)
-      throw new GatewayError("usage", `time to live ${ttlMs}: give whole milliseconds from 1 to ${LONGEST_TTL_MS} (ten years)`);
+      throw new GatewayError(
+        "usage",
+        `time to live ${ttlMs}: give whole milliseconds from 1 to ${LONGEST_TTL_MS} (ten years)`,
+      );
     if (key !== undefined && !KEY.test(key))
       throw new GatewayError("usage", "the key of a message has 1 to 128 printable ASCII characters and no blank");
   }
@@ -313,6 +327,7 @@ export class OutboundQueue {
       settle: (id, fate) => this.#writer.settle(id, fate),
       onOver: () => {
         this.#deliveries.delete(device);
+        if (this.#deliveries.size === 0) this.#onDrained();
         this.#deliver(device);
       },
     });
@@ -349,7 +364,8 @@ export class OutboundQueue {
 
   async #prune(): Promise<void> {
     const { store, wallClock } = this.#options;
-    const before = (): WallMs | undefined => (wallClock.doubt === undefined ? wallClock.now() - KEEP_ENDED_MS : undefined);
+    const before = (): WallMs | undefined =>
+      wallClock.doubt === undefined ? wallClock.now() - KEEP_ENDED_MS : undefined;
     for (;;) {
       if (this.#ended === 0) return;
       const gone = await this.#writer.once(() => store.prune(before(), this.#ended - KEEP_ENDED, ROWS_AT_ONCE));

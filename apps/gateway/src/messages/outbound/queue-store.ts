@@ -94,7 +94,10 @@ export interface QueueStore {
   prune(before: WallMs | undefined, excess: number, limit: number): Promise<number>;
   get(id: number): Promise<OutboundRecord | undefined>;
   /** A message that was sent under this key, with its data. */
-  findKey(device: DeviceId, key: string): Promise<{ readonly record: OutboundRecord; readonly data: Uint8Array } | undefined>;
+  findKey(
+    device: DeviceId,
+    key: string,
+  ): Promise<{ readonly record: OutboundRecord; readonly data: Uint8Array } | undefined>;
   /** By id. */
   page(filter: RecordFilter, after: number, limit: number): Promise<readonly OutboundRecord[]>;
   /** How many of each sender's messages to each device there are above an id, for the audit. */

@@ -22,7 +22,11 @@ type Change =
       readonly reject: (error: unknown) => void;
     }
   | { readonly kind: "take"; readonly take: Take; readonly resolve: (taken: readonly TakenMessage[]) => void }
-  | { readonly kind: "alone"; readonly work: () => Promise<void>; readonly reject: ((error: unknown) => void) | undefined };
+  | {
+      readonly kind: "alone";
+      readonly work: () => Promise<void>;
+      readonly reject: ((error: unknown) => void) | undefined;
+    };
 
 export interface QueueWriterOptions {
   readonly store: QueueStore;

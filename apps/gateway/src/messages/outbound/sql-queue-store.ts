@@ -196,7 +196,12 @@ export class SqlQueueStore implements QueueStore {
       if (gone.length === 0) return 0;
       await change
         .deleteFrom("messages_out")
-        .where((where) => this.#among(where, gone.map(({ id }) => Number(id))))
+        .where((where) =>
+          this.#among(
+            where,
+            gone.map(({ id }) => Number(id)),
+          ),
+        )
         .execute();
       return gone.length;
     });
@@ -332,18 +337,20 @@ export class SqlQueueStore implements QueueStore {
         .limit(limit)
         .execute();
       const ended = { state, ended_at: this.#wallClock.now(), clock_doubted: 0 };
-      return this.#update(change, rows.map(({ id }) => id), ended);
+      return this.#update(
+        change,
+        rows.map(({ id }) => id),
+        ended,
+      );
     });
   }
 
   /** One text whatever their number is, so that the statement stays prepared. */
   #among(where: Where, ids: readonly number[]): ReturnType<Where> {
     const id = where.ref("id");
-    return (
-      this.#storage.kind === "sqlite"
-        ? sql<boolean>`${id} in (select value from json_each(${JSON.stringify(ids)}))`
-        : sql<boolean>`${id} = any(${ids}::bigint[])`
-    ) as unknown as ReturnType<Where>;
+    return (this.#storage.kind === "sqlite"
+      ? sql<boolean>`${id} in (select value from json_each(${JSON.stringify(ids)}))`
+      : sql<boolean>`${id} = any(${ids}::bigint[])`) as unknown as ReturnType<Where>;
   }
 }
 
