@@ -35,4 +35,7 @@ export type GatewayErrorCode =
   | "audit-broken"
   | "backup"
   | "clock-untrusted"
+  | "queue-full"
+  | "unknown-message"
+  | "message-state"
   | "control";
