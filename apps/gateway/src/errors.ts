@@ -35,4 +35,9 @@ export type GatewayErrorCode =
   | "audit-broken"
   | "backup"
   | "clock-untrusted"
-  | "control";
+  | "control"
+  | "unknown-token"
+  | "unauthorized"
+  | "forbidden"
+  | "rate-limited"
+  | "remote";

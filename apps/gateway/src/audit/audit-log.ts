@@ -21,6 +21,8 @@ export type AuditAction =
   | "backup"
   | "restore"
   | "clock.confirm"
+  | "token.add"
+  | "token.revoke"
   /** Something is wrong with the chain or its second place; verify() fails until "audit.accept". */
   | "audit.anomaly"
   | "audit.accept"

@@ -16,11 +16,12 @@ export interface ControlContext {
   readonly startedAt: WallMs;
 }
 
-/** Handlers by method: a result, or a stream of items. */
+/** Handlers by method: a result, or a stream of items, which ends when `signal` aborts. */
 export type MethodHandlers = {
   readonly [M in ControlMethod]?: (
     params: ControlMethods[M]["params"],
     actor: Actor,
+    signal: AbortSignal,
   ) => ControlMethods[M] extends { item: infer Item }
     ? AsyncIterable<Item>
     : Promise<ControlMethods[M] extends { result: infer Result } ? Result : never>;
