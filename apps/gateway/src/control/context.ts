@@ -3,6 +3,8 @@ import type { GatewayEvents } from "../events/gateway-events.ts";
 import type { DeviceSessions } from "../gateway/device-sessions.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
 import type { Observed } from "../observe/observed.ts";
+import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
+import type { MessageStorage } from "../messages/storage.ts";
 import type { Actor, WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import type { Refusals } from "../why/refusals.ts";
@@ -12,6 +14,8 @@ import type { ControlMethod, ControlMethods } from "./methods.ts";
 export interface ControlContext {
   readonly server: Server;
   readonly opened: OpenedRegistry;
+  readonly storage: MessageStorage;
+  readonly outbound: OutboundQueue;
   readonly sessions: DeviceSessions;
   readonly refusals: Refusals;
   readonly events: GatewayEvents;
@@ -25,6 +29,7 @@ export type MethodHandlers = {
   readonly [M in ControlMethod]?: (
     params: ControlMethods[M]["params"],
     actor: Actor,
+    /** Aborts when whoever asked has gone, or wants no more items. */
     signal: AbortSignal,
   ) => ControlMethods[M] extends { item: infer Item }
     ? AsyncIterable<Item>

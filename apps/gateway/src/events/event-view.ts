@@ -1,8 +1,8 @@
 import { describeReason, formatAddress } from "usmp";
 import type { EventView } from "../control/methods.ts";
+import { outboundView } from "../control/outbound-methods.ts";
 import { refusalView } from "../control/views.ts";
-import type { OutboundRecord } from "../messages/messages.ts";
-import { formatTime, type WallMs } from "../records.ts";
+import { formatTime } from "../records.ts";
 import { messageObject } from "../sinks/message-json.ts";
 import type { FeedItem } from "./event-feed.ts";
 import type { GatewayEvent, SessionFacts } from "./gateway-events.ts";
@@ -41,7 +41,7 @@ function viewOf(event: GatewayEvent): EventView {
     case "message":
       return { type, ...messageObject(event.message) };
     case "outbound":
-      return { type, ...outboundFields(event.message) };
+      return { type, ...outboundView(event.message) };
     case "refused":
       return { type, ...refusalView(event.record) };
     case "registry": {
@@ -57,21 +57,4 @@ function viewOf(event: GatewayEvent): EventView {
 
 function factsView({ device, session, generation, peer }: SessionFacts) {
   return { device, session, generation, transport: peer.transport, peer: formatAddress(peer) };
-}
-
-function outboundFields({ id, device, state, queuedAt, expiresAt, sentAt, endedAt, ...rest }: OutboundRecord) {
-  const timeOf = (time: WallMs | undefined): string | null => (time === undefined ? null : formatTime(time));
-  return {
-    message: id,
-    device,
-    state,
-    queuedAt: formatTime(queuedAt),
-    expiresAt: formatTime(expiresAt),
-    sentAt: timeOf(sentAt),
-    endedAt: timeOf(endedAt),
-    attempts: rest.attempts,
-    maybeTwice: rest.maybeTwice,
-    bytes: rest.bytes,
-    by: rest.by,
-  };
 }

@@ -4,7 +4,7 @@ import { type Registry, STALE_AFTER_MS } from "../registry/registry.ts";
 export interface HealthSources {
   readonly registry: Pick<Registry, "ageMs" | "describe">;
   /** Why the store takes no messages; undefined when it does. */
-  readonly storeProblem: () => string | undefined;
+  readonly storeProblem: () => Promise<string | undefined>;
   /** Transports that should be listened on, and are. */
   readonly ports: () => { readonly wanted: readonly string[]; readonly bound: readonly string[] };
   readonly closing: () => boolean;
@@ -24,7 +24,7 @@ export async function health(sources: HealthSources, { details }: { readonly det
   const findings = [
     registryFinding(sources),
     await databaseFinding(sources),
-    storeFinding(sources),
+    await storeFinding(sources),
     ...portFindings(sources),
   ];
   const checks = findings.map(({ name, ok, detail, more }) => ({
@@ -51,8 +51,8 @@ async function databaseFinding({ registry }: HealthSources): Promise<Finding> {
   return { name: "database", ok, detail: ok ? "reached" : "cannot be reached", more: problem };
 }
 
-function storeFinding({ storeProblem }: HealthSources): Finding {
-  const problem = storeProblem();
+async function storeFinding({ storeProblem }: HealthSources): Promise<Finding> {
+  const problem = await storeProblem();
   const ok = problem === undefined;
   return { name: "store", ok, detail: ok ? "takes messages" : "takes no messages", more: problem };
 }

@@ -3,6 +3,9 @@ import type { HealthView } from "../control/methods.ts";
 import type { GatewayEvents } from "../events/gateway-events.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
 import { health } from "../health/health.ts";
+import { messageOf } from "../master/secret-file.ts";
+import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
+import type { MessageStorage } from "../messages/storage.ts";
 import { GatewayMetrics } from "../metrics/gateway-metrics.ts";
 import { reportToOpenTelemetry } from "../metrics/open-telemetry.ts";
 import { processMetricsText } from "../metrics/process-metrics.ts";
@@ -21,13 +24,8 @@ export interface ObservedParts {
   readonly closing: () => boolean;
 }
 
-/** What the message store and the queue tell of themselves. */
-export interface MessageFacts {
-  readonly queueDepth: () => number;
-  /** Why the store takes no messages; undefined when it does. */
-  readonly storeProblem: () => string | undefined;
-}
-
+/** The store may take so long to answer. */
+const STORE_ANSWERS_MS = 2_000;
 const NO_SINKS: OpenSinks = { statistics: [], close: async () => {} };
 
 /** A gateway as it is seen from outside: sinks, metrics, health. */
@@ -35,7 +33,8 @@ export class Observed {
   readonly sampler: SessionSampler;
   readonly #parts: ObservedParts;
   readonly #metrics: GatewayMetrics;
-  #messages: MessageFacts = { queueDepth: () => 0, storeProblem: () => undefined };
+  #storage: Pick<MessageStorage, "check"> | undefined;
+  #outbound: Pick<OutboundQueue, "depth"> | undefined;
   #sinks: OpenSinks = NO_SINKS;
   #stopTelemetry: () => void = () => {};
 
@@ -52,7 +51,7 @@ export class Observed {
       sampler: this.sampler,
       sinks: () => this.#sinks.statistics,
       wallNow,
-      queueDepth: () => this.#messages.queueDepth(),
+      queueDepth: () => this.#outbound?.depth.messages ?? 0,
     });
   }
 
@@ -65,8 +64,9 @@ export class Observed {
   }
 
   /** From now on metrics and health know of the store and the queue. */
-  follow(messages: MessageFacts): void {
-    this.#messages = messages;
+  follow(storage: Pick<MessageStorage, "check">, outbound: Pick<OutboundQueue, "depth">): void {
+    this.#storage = storage;
+    this.#outbound = outbound;
   }
 
   /** Prometheus' text: the gateway's metrics, then those of the process. */
@@ -80,7 +80,7 @@ export class Observed {
     return health(
       {
         registry: opened.registry,
-        storeProblem: () => this.#messages.storeProblem(),
+        storeProblem: () => this.#storeProblem(),
         ports: () => ({
           wanted: (["tcp", "udp"] as const).filter((transport) => wanted[transport] !== undefined),
           bound: (server()?.addresses ?? []).map(({ transport }) => transport),
@@ -89,6 +89,14 @@ export class Observed {
       },
       options,
     );
+  }
+
+  async #storeProblem(): Promise<string | undefined> {
+    const late = new Promise<string>((resolve) => {
+      setTimeout(() => resolve(`no answer within ${STORE_ANSWERS_MS} ms`), STORE_ANSWERS_MS).unref();
+    });
+    const asked = this.#storage?.check().then(() => undefined, messageOf);
+    return Promise.race([asked, late]);
   }
 
   /** Hands what waits to the sinks; bounded. */

@@ -11,7 +11,7 @@ const SECRET_PLACE = "connect ECONNREFUSED /run/postgres/private.sock";
 function sources(changes: Partial<HealthSources> = {}, ageMs = 0, problem?: string): HealthSources {
   return {
     registry: { ageMs, describe: async () => ({ problem }) as StorageDescription },
-    storeProblem: () => undefined,
+    storeProblem: async () => undefined,
     ports: () => ({ wanted: ["tcp", "udp"], bound: ["tcp", "udp"] }),
     closing: () => false,
     ...changes,
@@ -47,7 +47,7 @@ test.each([
     "not compared with the database for 61 s: nobody new is admitted, sessions live on",
   ],
   ["database", sources({}, 0, SECRET_PLACE), "cannot be reached"],
-  ["store", sources({ storeProblem: () => SECRET_PLACE }), "takes no messages"],
+  ["store", sources({ storeProblem: async () => SECRET_PLACE }), "takes no messages"],
   ["ports", sources({ ports: () => ({ wanted: ["tcp", "udp"], bound: ["udp"] }) }), "not listening on tcp"],
   ["shutdown", sources({ closing: () => true }), "the gateway ends"],
 ])("without %s it is not ready, and a stranger hears no more than why", async (name, given, detail) => {
