@@ -16,6 +16,7 @@ export type {
   RefusalView,
   RotateParams,
   SeenView,
+  SessionView,
 } from "./control/methods.ts";
 export type { CheckName, Finding, System } from "./doctor/check.ts";
 export { type DoctorRequest, examine } from "./doctor/doctor.ts";

@@ -19,6 +19,7 @@ import { shellWord } from "../shell-word.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
+import { reportEvents } from "./gateway-events.ts";
 
 interface GatewayCommandOptions extends ListenSelection, MasterOptions {
   readonly data?: string;
@@ -123,6 +124,7 @@ function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: 
     attended.add(work);
     void work.finally(() => attended.delete(work));
   });
+  reportEvents(gateway, output, reporter);
   const refusals = new RefusalLog(output, reporter);
   gateway.onRefused((record) => refusals.add(record));
   return attended;
