@@ -2,6 +2,7 @@ import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
+import type { SettingEvent } from "./configuration/print.ts";
 import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
 
@@ -32,6 +33,7 @@ export type CliEvent =
   | UndeliveredEvent
   | RefusedEvent
   | FleetEvent
+  | SettingEvent
   | ErrorEvent;
 
 export interface KeyEvent {

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { formatAddress } from "usmp";
+import { settingLine } from "./configuration/print.ts";
 import type { OutputStream } from "./environment.ts";
 import type { CliEvent, KeyEvent } from "./events.ts";
 import { describeFleet, FLEET_STYLES } from "./fleet-events.ts";
@@ -57,6 +58,7 @@ const LABEL_STYLE = {
   link: "cyan",
   undelivered: "red",
   refused: "red",
+  setting: "cyan",
   error: "red",
   ...FLEET_STYLES,
 } as const;
@@ -112,6 +114,8 @@ function describe(event: CliEvent): string {
     case "change":
     case "restored":
       return describeFleet(event);
+    case "setting":
+      return settingLine(event);
     case "error":
       return `${event.code}: ${event.message}`;
   }
