@@ -59,6 +59,8 @@ const LABEL_STYLE = {
   undelivered: "red",
   refused: "red",
   setting: "cyan",
+  service: "cyan",
+  unit: "cyan",
   error: "red",
   ...FLEET_STYLES,
 } as const;
@@ -114,11 +116,30 @@ function describe(event: CliEvent): string {
     case "change":
     case "restored":
       return describeFleet(event);
+    case "service":
+      return describeService(event);
+    case "unit":
+      return event.path;
     case "setting":
       return settingLine(event);
     case "error":
       return `${event.code}: ${event.message}`;
   }
+}
+
+function describeService({
+  unit,
+  state,
+  enabled,
+  pid,
+  restarts,
+  data,
+  version,
+}: CliEvent & { event: "service" }): string {
+  const process = pid === null ? "" : `, pid ${pid}`;
+  const answer = version === null ? "no gateway answers" : `gateway ${version} answers`;
+  const often = restarts === 0 ? "" : `, started again ${restarts} times`;
+  return `${unit} ${state}${process}${often}, ${enabled ? "" : "not "}started at boot; ${answer} on ${data}`;
 }
 
 function describeLink({ device, state, attempt, retryInMs, cause, description }: CliEvent & { event: "link" }): string {

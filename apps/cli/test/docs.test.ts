@@ -25,6 +25,7 @@ import {
   TEST_KEY,
 } from "./commands/running.ts";
 import { framesOf, type RecordedSession, sessions } from "./inspect/vectors.ts";
+import { SystemctlDouble } from "./service/systemctl-double.ts";
 import { virtualEnvironment } from "./virtual-environment.ts";
 
 const manual = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
@@ -240,6 +241,9 @@ async function collectGatewaySamples(
   // Each cause has fields of its own; the gateway's tests bring every one about.
   collect(EVERY_CAUSE.map((cause) => ({ event: "refusal", ...refusalOf(cause) })));
   await ask("device", "seen");
+  const systemctl = new SystemctlDouble(folder, data);
+  collect(await own(["service", "status", "--user", "--json"], systemctl.variables));
+  collect(await own(["service", "install", "--user", "--dry-run", "--json"], systemctl.variables));
   collect(await own(["gateway", "--print-config", "--data", data, "--json"]));
   await ask("factory-key", "2026-11");
   await ask("doctor");
