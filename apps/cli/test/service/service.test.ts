@@ -88,7 +88,7 @@ describe("a user's service, with a systemctl that writes down what it is asked",
   test("--dry-run prints the unit and asks nothing", async () => {
     const { code, out } = await service("install", "--user", "--dry-run");
     expect(code).toBe(0);
-    expect(out).toMatch(/^# Written by: usmp service install[^]*WantedBy=default\.target\n$/);
+    expect(out).toMatch(/^# Written by: usmp service install[\s\S]*WantedBy=default\.target\n$/);
     expect(existsSync(systemctl.unit)).toBe(false);
     expect(systemctl.asked).toEqual([]);
   });
