@@ -2,8 +2,10 @@ import type { DeviceView, SeenView, SessionView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
+import type { SettingEvent } from "./configuration/print.ts";
 import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
+import type { ServiceEvent, UnitEvent } from "./service/service-events.ts";
 
 /**
  * What commands report: one object a line under --json, one line of text without it. Names and meanings are stable; docs/cli.md
@@ -34,6 +36,9 @@ export type CliEvent =
   | RefusedEvent
   | WorkerLifeEvent
   | FleetEvent
+  | SettingEvent
+  | ServiceEvent
+  | UnitEvent
   | ErrorEvent;
 
 export interface KeyEvent {
