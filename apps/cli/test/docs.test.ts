@@ -229,6 +229,11 @@ async function collectGatewaySamples(
     "--save-key",
     join(folder, "pump.key"),
   );
+  const live = begin(["connect", address, "--device-id", DEVICE, "--psk", String(device?.["psk"]), "--json"]);
+  await live.environment.stderr.line((line) => line.includes('"session"'));
+  await ask("monitor", "--once");
+  live.environment.stop();
+  await live.done;
   await ask("device", "add", OTHER_DEVICE, "--nvs", join(folder, "nvs"));
   await ask("device", "rotate", OTHER_DEVICE);
   await ask("device", "rotate", "--all");
