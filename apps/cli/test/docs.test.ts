@@ -230,7 +230,7 @@ async function collectGatewaySamples(
     join(folder, "pump.key"),
   );
   const live = begin(["connect", address, "--device-id", DEVICE, "--psk", String(device?.["psk"]), "--json"]);
-  await live.environment.stderr.line((line) => line.includes('"session"'));
+  await live.environment.stdout.line((line) => line.includes('"session"'));
   await ask("monitor", "--once");
   live.environment.stop();
   await live.done;
