@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ensurePythonSdk } from "./dependencies.mjs";
 import { checkModels } from "./models.mjs";
+import { buildNative, testNative } from "./native.mjs";
 import { ROOT, run, runTool } from "./run.mjs";
 import { missingParts } from "./system-parts.mjs";
 
@@ -33,6 +34,7 @@ export const STAGES = [
   { name: "format", run: () => check(runTool("biome", ["format", "."])) },
   { name: "lint", run: () => check(run(process.execPath, ["scripts/lint.mjs"])) },
   { name: "types", run: checkTypes },
+  { name: "native", run: checkNative },
   ...["unit", "vectors"].map((name) => ({ name, run: () => runProject(name, true) })),
   { name: "models", run: runModels },
   ...["simulation", "fuzz"].map((name) => ({ name, run: () => runProject(name, true) })),
@@ -58,6 +60,23 @@ async function checkTypes() {
   const tests = await runTool("tsc", ["-p", "tsconfig.tests.json"]);
   const scripts = await runTool("tsc", ["-p", "tsconfig.scripts.json"]);
   return build.ok && tests.ok && scripts.ok ? PASSED : FAILED;
+}
+
+/** Before the stages that run on the default provider: where cargo is, that is the native one. */
+async function checkNative() {
+  const outcome = await buildNative();
+  if (outcome.state === "no-cargo") {
+    console.log("The native addon is neither built nor tested: cargo is missing (rustup.rs, or Debian's package cargo)");
+    return absent();
+  }
+  if (outcome.state === "failed") {
+    console.log(outcome.output);
+    return FAILED;
+  }
+  const tests = await testNative();
+  if (!tests.ok) console.log(tests.output);
+  const count = [...tests.output.matchAll(/(\d+) passed/g)].reduce((sum, [, passed]) => sum + Number(passed), 0);
+  return { passed: 1 + count, failed: tests.ok && count > 0 ? 0 : 1, skipped: 0 };
 }
 
 async function checkSystem() {
