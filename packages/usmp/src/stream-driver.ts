@@ -16,6 +16,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   readonly #writable: Waiters<void> = new Waiters();
   readonly #gone: Outcome<void> = new Outcome();
   #flushScheduled = false;
+  #reading = false;
   #blocked = false;
   #turnBytes = 0;
   #turnScheduled = false;
@@ -97,8 +98,15 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   onData(chunk: Uint8Array): void {
-    this.connection.handleBytes(chunk, this.clock.now());
-    this.drain();
+    this.#reading = true;
+    try {
+      this.connection.handleBytes(chunk, this.clock.now());
+      this.drain();
+    } finally {
+      this.#reading = false;
+    }
+    // What was answered at once leaves at once, and in one piece: a message, a PONG, the next step of a handshake.
+    if (!this.#flushScheduled && this.connection.hasTransmit) this.flush();
   }
 
   onDrain(): void {
@@ -124,7 +132,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   protected override transmit(): void {
-    if (this.#flushScheduled || !this.connection.hasTransmit) return;
+    if (this.#flushScheduled || this.#reading || !this.connection.hasTransmit) return;
     this.#flushScheduled = true;
     process.nextTick(onFlush, this);
   }
