@@ -25,6 +25,8 @@ export { enrolmentUri, qrForTerminal } from "./enrol/qr.ts";
 export type { SnippetContext } from "./enrol/snippets/context.ts";
 export { SNIPPET_LANGUAGES, type SnippetLanguage, snippet } from "./enrol/snippets.ts";
 export { GatewayError, type GatewayErrorCode } from "./errors.ts";
+export { type EventFeedOptions, eventFeed, type FeedItem } from "./events/event-feed.ts";
+export { type GatewayEvent, GatewayEvents, type GatewayEventType } from "./events/gateway-events.ts";
 export { deviceAddresses } from "./gateway/device-addresses.ts";
 export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.ts";
 export { openGateway } from "./gateway/open-gateway.ts";
@@ -35,9 +37,17 @@ export { MasterSecret, type SubkeyLabel } from "./master/master-secret.ts";
 export { nextMaster, parseMaster } from "./master/open-master.ts";
 export { readSecretFile, writeSecretFile } from "./master/secret-file.ts";
 export { type DiskExposure, describeSource, type MasterSource, type MasterSurroundings } from "./master/sources.ts";
+export {
+  DEFAULT_MESSAGE_SETTINGS,
+  type InboundMessage,
+  type MessageSettings,
+  type OutboundRecord,
+  type OutboundState,
+} from "./messages/messages.ts";
 export { type Device, type DeviceId, formatTime, type SeenDevice, type Tombstone } from "./records.ts";
 export { type OpenedRegistry, openRegistry, type RegistryOptions } from "./registry/open-registry.ts";
 export type { Enrolment, KeyCandidate, MasterRotation, Registry, RegistryChange } from "./registry/registry.ts";
+export { type Sink, type SinkContext, SinkError, type SinkFactory, type SinkSettings } from "./sinks/sink.ts";
 export { type ClockDoubt, createWallClock, type WallClock } from "./time/wall-clock.ts";
 export type { CauseName, Explanation, RefusalCause } from "./why/cause.ts";
 export { explain } from "./why/explain.ts";

@@ -192,6 +192,12 @@ export interface Session extends AsyncIterable<Uint8Array> {
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void>;
   /** The next message, or undefined once the session has ended and everything received was read. */
   receive(options?: WaitOptions): Promise<Uint8Array | undefined>;
+  /**
+   * Resolves when the peer has shown that it took every message whose send() had resolved before: over TCP with the PONG to a PING that
+   * left behind them, over UDP at once, since send() waited for that. Several waits share a PING. Rejects DeliveryUnknownError when the
+   * session ends first, or had ended.
+   */
+  confirm(options?: WaitOptions): Promise<void>;
   /** Resolves with the round trip in milliseconds. */
   ping(options?: WaitOptions): Promise<number>;
   /** Begins a new epoch. Resolves when the transport has taken the REKEY (TCP) or the peer has acknowledged it (UDP). */

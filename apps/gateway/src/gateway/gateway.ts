@@ -1,6 +1,10 @@
 import type { Clock, ListenOptions, Server, Session } from "usmp";
+import type { GatewayEvents } from "../events/gateway-events.ts";
+import type { HttpSettings } from "../http/http-settings.ts";
 import type { DiskExposure, MasterSource, MasterSurroundings } from "../master/sources.ts";
+import type { MessageSettings } from "../messages/messages.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { SinkSettings } from "../sinks/sink.ts";
 import type { WallClock } from "../time/wall-clock.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 
@@ -17,6 +21,11 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   readonly estimateTextBits: (text: string) => number | Promise<number>;
   /** The program's, for `gateway.status`. */
   readonly version: string;
+  /** What is left out has its default. */
+  readonly messages?: Partial<MessageSettings> | undefined;
+  /** undefined: no HTTP. */
+  readonly http?: HttpSettings | undefined;
+  readonly sinks?: readonly SinkSettings[] | undefined;
   /** So many processes share the ports; the registry stays in this one. See docs/workers.md. */
   readonly workers?: number | undefined;
   /** With `workers`: hears of a worker process that has begun or ended. */
@@ -32,6 +41,7 @@ export interface Gateway {
   /** The first run. */
   readonly created: boolean;
   readonly masterExposure: DiskExposure;
+  readonly events: GatewayEvents;
   /** The newest session of a device that is active. */
   session(id: string): GatewaySession | undefined;
   /** Called with each session that is established. */
