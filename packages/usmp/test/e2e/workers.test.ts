@@ -40,6 +40,7 @@ describe.each(TRANSPORTS)("two workers over %s", (transport) => {
       expect(await there.ping()).toBeGreaterThan(0);
       await there.send(patterned(1_808));
       expect(await client.receive()).toEqual(patterned(1_808));
+      await there.confirm();
       expect(await there.proven).toBe(true);
       clients.push(client);
     }
@@ -58,6 +59,7 @@ describe.each(TRANSPORTS)("two workers over %s", (transport) => {
     expect(await clients[0]?.closed).toEqual({ code: "closed-by-peer" });
     expect(await second.close()).toEqual({ code: "closed-locally" });
     expect(await clients[1]?.closed).toEqual({ code: "closed-by-peer" });
+    await expect(second.confirm()).rejects.toMatchObject({ code: "delivery-unknown" });
     await expect(second.send("late")).rejects.toMatchObject({ code: "session-closed" });
     await clients[2]?.send("last words");
     await clients[2]?.close();
