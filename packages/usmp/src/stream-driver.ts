@@ -1,4 +1,4 @@
-import { addMs, type Instant, type StreamConnection } from "@usmp/protocol";
+import { addMs, copyBytes, type Instant, type StreamConnection } from "@usmp/protocol";
 import type { StreamHandlers, StreamTransport } from "@usmp/transport";
 import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
@@ -7,6 +7,8 @@ import { Outcome, Waiters } from "./waiting.ts";
 
 /** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
 const TURN_BYTES = 65_536;
+/** What of a handshake may wait for its turn: two frames of any size. */
+const MAX_WAITING_BYTES = 1_024;
 /** How long an end may take: what waits to be sealed, and the last bytes on their way to the kernel. */
 const LINGER_MS = 1_000;
 
@@ -101,7 +103,11 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.turnstile !== undefined) return this.#takeTurn(this.turnstile, chunk);
+    if (this.turnstile === undefined) this.#handle(chunk);
+    else this.#takeTurn(this.turnstile, chunk);
+  }
+
+  #handle(chunk: Uint8Array): void {
     this.connection.handleBytes(chunk, this.clock.now());
     this.drain();
   }
@@ -110,16 +116,15 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   #takeTurn(turnstile: Turnstile, chunk: Uint8Array): void {
     const finishing = this.#begun;
     this.#begun = true;
-    const handle = (): void => {
-      this.connection.handleBytes(chunk, this.clock.now());
-      this.drain();
-    };
-    if (!turnstile.busy) return turnstile.pass(handle);
+    if (!turnstile.busy) return turnstile.pass(() => this.#handle(chunk));
+    // No step of a handshake is so long: it is refused at once, and keeps no memory.
+    if (chunk.length > MAX_WAITING_BYTES) return this.#handle(chunk);
+    const kept = copyBytes(chunk);
     this.#transport.pause();
     const handleLater = (): void => {
       if (this.#destroyed) return;
       this.#transport.resume();
-      handle();
+      this.#handle(kept);
     };
     turnstile.wait(handleLater, finishing);
   }
