@@ -7,6 +7,8 @@ import { Outcome, Waiters } from "./waiting.ts";
 
 /** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
 const TURN_BYTES = 65_536;
+/** What of a handshake may wait for its turn: two frames of any size. */
+const MAX_WAITING_BYTES = 1_024;
 /** How long an end may take: what waits to be sealed, and the last bytes on their way to the kernel. */
 const LINGER_MS = 1_000;
 
@@ -123,6 +125,8 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     const finishing = this.#begun;
     this.#begun = true;
     if (!turnstile.busy) return turnstile.pass(() => this.#handle(chunk));
+    // No step of a handshake is so long: it is refused at once, and keeps no memory.
+    if (chunk.length > MAX_WAITING_BYTES) return this.#handle(chunk);
     this.#transport.pause();
     // The transport reads into the chunk's memory again.
     const kept = copyBytes(chunk);

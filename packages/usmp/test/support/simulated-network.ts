@@ -79,6 +79,7 @@ export class SimulatedNetwork implements Dialer {
       receiveBufferBytes: 262_144,
       admit: (session) => this.#admit(session),
       refuse: (refusal) => this.refusals.push(refusal),
+      noteDropped: () => {},
       onMoment: () => {},
       onMoved: () => {},
     };
