@@ -70,6 +70,10 @@ export class StreamLink implements SessionLink {
     this.#driver.resume();
   }
 
+  accept(count: number): void {
+    this.#driver.run((connection, now) => connection.acceptMessages(count, now));
+  }
+
   gone(): Promise<void> {
     return this.#driver.gone();
   }
@@ -153,6 +157,10 @@ export class DatagramLink implements SessionLink {
 
   resume(): void {
     this.#driver.resume();
+  }
+
+  accept(count: number): void {
+    this.#driver.run((connection) => connection.acceptMessages(count));
   }
 
   /** What was sent is the kernel's as soon as it was sent. */

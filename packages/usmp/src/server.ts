@@ -20,7 +20,7 @@ import { Inbox } from "./inbox.ts";
 import { KeyRing } from "./key-ring.ts";
 import type { Reception } from "./server-attempt.ts";
 import type { LiveSession } from "./session.ts";
-import { receiveLimit } from "./settings.ts";
+import { acknowledgeOf, receiveLimit } from "./settings.ts";
 import { type AcceptorOptions, TcpAcceptor } from "./tcp-acceptor.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
 import { deferred } from "./waiting.ts";
@@ -51,6 +51,7 @@ export async function listen(options: ListenOptions): Promise<Server> {
 class LiveServer implements Server, Reception {
   readonly keys: KeyRing;
   readonly receiveBufferBytes: number;
+  readonly awaitsAcceptance: boolean;
   readonly sessions: Set<Session> = new Set();
   readonly closed: Promise<void>;
   readonly #acceptorOptions: AcceptorOptions;
@@ -83,6 +84,7 @@ class LiveServer implements Server, Reception {
     const reports = limits.reportedRefusalsPerSecond;
     this.#reports = new TokenBucket({ perSecond: reports, burst: reports }, clock.now());
     this.receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
+    this.awaitsAcceptance = options.acknowledge === "accepted";
     this.#onSession = options.onSession;
     this.#onMoved = options.onMoved;
     this.#onRefused = options.onRefused;
@@ -91,6 +93,7 @@ class LiveServer implements Server, Reception {
         crypto,
         timing,
         rekeying: this.#rekeyingOf(options.rekey),
+        acknowledge: acknowledgeOf(options.acknowledge),
         isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)),
         hasRoom: (deviceId) => this.#hasRoom(deviceId),
       },

@@ -13,12 +13,10 @@ import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { SessionClosedError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
+import type { Unread } from "./unread.ts";
 import { Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
-
-/** Messages that may wait unread, whatever their size: an empty one costs memory too. */
-const MAX_UNREAD_MESSAGES = 4_096;
 
 /** What a session needs of its driver, whatever the transport. */
 export interface SessionLink {
@@ -35,6 +33,8 @@ export interface SessionLink {
   dismiss(reason: CloseReason): void;
   pause(): void;
   resume(): void;
+  /** So many messages, of all that came, are safe. */
+  accept(count: number): void;
   /** Resolves, after the end, when the last bytes have left this process or could not. */
   gone(): Promise<void>;
   /** Hears what concerns the link's own promises. */
@@ -59,10 +59,9 @@ export class LiveSession implements Session, ConnectionOwner {
   readonly #rekeys: Waiters<void> = new Waiters();
   readonly #closed: Outcome<CloseReason> = new Outcome();
   readonly #proven: Outcome<boolean> = new Outcome();
-  readonly #receiveLimit: number;
+  readonly #unread: Unread;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
-  #unreadBytes = 0;
   #paused = false;
   #closing = false;
   #roundTripMs: number | undefined;
@@ -71,7 +70,7 @@ export class LiveSession implements Session, ConnectionOwner {
   constructor(
     link: SessionLink,
     established: ConnectionEvent & { readonly type: "established" },
-    receiveBufferBytes: number,
+    unread: Unread,
     host?: SessionHost,
     keyLabel?: number,
   ) {
@@ -80,7 +79,7 @@ export class LiveSession implements Session, ConnectionOwner {
     this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
     this.sessionId = formatHex(established.sessionId);
-    this.#receiveLimit = receiveBufferBytes;
+    this.#unread = unread;
     if (host === undefined) this.#proven.settle(true);
   }
 
@@ -112,7 +111,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   /** Bytes of messages that nobody has read yet. */
   get unreadBytes(): number {
-    return this.#unreadBytes;
+    return this.#unread.bytes;
   }
 
   /** True while nothing is read from the transport, because the application is behind: the silence is ours then. */
@@ -159,6 +158,13 @@ export class LiveSession implements Session, ConnectionOwner {
     if (message === undefined) return this.#inbox.wait(signal);
     this.#noteRead(message.length);
     return Promise.resolve(message);
+  }
+
+  accept(messages = 1): void {
+    const accepted = this.#unread.accept(messages);
+    if (accepted === undefined || !this.open) return;
+    this.#link.accept(accepted);
+    this.#resumeIfFree();
   }
 
   ping({ signal }: WaitOptions = {}): Promise<number> {
@@ -240,24 +246,22 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onMessage(data: Uint8Array): void {
-    if (this.#inbox.push(data)) return;
-    this.#unreadBytes += data.length;
-    if (this.#paused || !this.#full()) return;
+    this.#unread.noteReceived(data.length, this.#inbox.push(data));
+    if (this.#paused || !this.#unread.full) return;
     this.#paused = true;
     this.#link.pause();
   }
 
   /** Lets the peer go on when half of what may wait is free again. */
   #noteRead(bytes: number): void {
-    this.#unreadBytes -= bytes;
-    const free = this.#unreadBytes <= this.#receiveLimit / 2 && this.#inbox.length <= MAX_UNREAD_MESSAGES / 2;
-    if (!this.#paused || !this.open || !free) return;
-    this.#paused = false;
-    this.#link.resume();
+    this.#unread.noteRead(bytes);
+    this.#resumeIfFree();
   }
 
-  #full(): boolean {
-    return this.#unreadBytes >= this.#receiveLimit || this.#inbox.length >= MAX_UNREAD_MESSAGES;
+  #resumeIfFree(): void {
+    if (!this.#paused || !this.open || !this.#unread.halfFree) return;
+    this.#paused = false;
+    this.#link.resume();
   }
 
   #onClosed(reason: CloseReason): void {

@@ -1,6 +1,6 @@
 import { UTACK_LENGTH } from "../constants.ts";
 import type { Side } from "../crypto/provider.ts";
-import { DatagramEpochs, type Opened } from "../record/datagram-epochs.ts";
+import { DatagramEpochs, type Epoch, type Opened } from "../record/datagram-epochs.ts";
 import { nonceMatches, plaintextLength } from "../record/protection.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
 import { decodeFrame, type Frame, FrameType, isSessionType } from "../wire/frame.ts";
@@ -9,6 +9,7 @@ import { declines } from "./acceptance.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import type { Address, Agreement, CloseReason, Undelivered } from "./events.ts";
+import { HeldAnswers } from "./held-answers.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { KeyLimit } from "./key-life.ts";
 import { Lanes } from "./lanes.ts";
@@ -38,6 +39,14 @@ interface OwedRekey {
   readonly to: Address;
 }
 
+/** A frame that completed messages which the application has not accepted yet. */
+interface HeldUtacks {
+  readonly epoch: Epoch;
+  readonly seq: number;
+  readonly utacks: readonly Uint8Array[];
+  to: Address;
+}
+
 /**
  * A connection over datagrams: UDP. Anything invalid is dropped and counted, never fatal; every frame is acknowledged, but only once
  * its tag verified and it has its place (spec sections 4 and 6). The roles differ in their handshake: datagram-client.ts,
@@ -47,6 +56,8 @@ export abstract class DatagramConnection extends DatagramChannel {
   readonly #side: Side;
   readonly #firstSeq: number;
   readonly #incoming: IncomingMessages = new IncomingMessages();
+  /** Absent when what has its place is acknowledged at once. */
+  readonly #held: HeldAnswers<HeldUtacks> | undefined;
   #session: EstablishedSession | undefined;
   /** The peer's REKEY, whose UTACK waits until our own frames are through (R4). */
   #owed: OwedRekey | undefined;
@@ -58,6 +69,7 @@ export abstract class DatagramConnection extends DatagramChannel {
     super(config, now);
     this.#side = side;
     this.#firstSeq = options.firstSeq ?? 0;
+    this.#held = config.acknowledge === "accepted" ? new HeldAnswers() : undefined;
   }
 
   /** Takes one datagram as it came; nothing of it is kept. */
@@ -138,6 +150,10 @@ export abstract class DatagramConnection extends DatagramChannel {
 
   resumeReceiving(): void {
     this.#paused = false;
+  }
+
+  override acceptMessages(count: number): void {
+    for (const { utacks, to } of this.#held?.release(count) ?? []) this.#transmitAll(utacks, to);
   }
 
   protected establish({ deviceId, sessionId, keys }: Agreement, now: Instant): void {
@@ -226,6 +242,7 @@ export abstract class DatagramConnection extends DatagramChannel {
     this.#session?.epochs.wipe();
     this.#session = undefined;
     this.#owed = undefined;
+    this.#held?.discard();
     this.#incoming.discard();
   }
 
@@ -269,8 +286,11 @@ export abstract class DatagramConnection extends DatagramChannel {
     this.#follow(frame, opened, session, from, false, now);
     if (frame.type === FrameType.REKEY) return this.#onRekey(frame, opened, session, from);
     const utacks = epochs.utacks(opened, frame.type, frame.seq);
-    for (const utack of utacks) this.transmit(utack, from);
+    const before = this.counters.messagesReceived;
     this.#take(frame, opened, utacks, now);
+    const { messagesReceived } = this.counters;
+    if (this.#held === undefined || messagesReceived === before) this.#transmitAll(utacks, from);
+    else this.#held.hold(messagesReceived, { epoch: opened.epoch, seq: frame.seq, utacks, to: from });
   }
 
   #take(frame: Frame, { plaintext, epoch }: Opened, utacks: readonly Uint8Array[], now: Instant): void {
@@ -300,11 +320,17 @@ export abstract class DatagramConnection extends DatagramChannel {
 
   #onDuplicate(frame: Frame, opened: Opened, from: Address, now: Instant): void {
     this.drop("replayed");
+    const held = this.#held?.find(({ epoch, seq }) => epoch === opened.epoch && seq === frame.seq);
+    if (held !== undefined) {
+      // It may have moved meanwhile.
+      held.to = from;
+      return;
+    }
     if (frame.type === FrameType.REKEY) {
       if (this.#owed !== undefined) return;
       this.#established.epochs.startHold(now, this.#quietMs);
     }
-    for (const utack of this.#established.epochs.utacks(opened, frame.type, frame.seq)) this.transmit(utack, from);
+    this.#transmitAll(this.#established.epochs.utacks(opened, frame.type, frame.seq), from);
   }
 
   #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address): void {
@@ -324,7 +350,11 @@ export abstract class DatagramConnection extends DatagramChannel {
   }
 
   #acknowledgeRekey({ opened, seq, to }: OwedRekey, epochs: DatagramEpochs): void {
-    for (const utack of epochs.utacks(opened, FrameType.REKEY, seq)) this.transmit(utack, to);
+    this.#transmitAll(epochs.utacks(opened, FrameType.REKEY, seq), to);
+  }
+
+  #transmitAll(utacks: readonly Uint8Array[], to: Address): void {
+    for (const utack of utacks) this.transmit(utack, to);
   }
 
   /** True when a PING that says something about order would be alone on its way. */
