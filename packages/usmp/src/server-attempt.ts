@@ -15,6 +15,8 @@ export interface Reception extends SessionHost {
   readonly awaitsAcceptance: boolean;
   admit(session: LiveSession): void;
   refuse(refusal: Refusal): void;
+  /** Something was dropped before it reached a session. */
+  noteDropped(cause: string): void;
 }
 
 /** What an acceptor does for one attempt. */

@@ -2,9 +2,13 @@ import { type Kysely, type Migration, Migrator } from "kysely";
 import { GatewayError } from "../../errors.ts";
 import { messageOf } from "../../master/secret-file.ts";
 import { inbound } from "../migrations/0001-inbound.ts";
+import { outbound } from "../migrations/0002-outbound.ts";
 
 /** In order, by name; a name never changes once it was released. */
-const MIGRATIONS: Readonly<Record<string, Migration>> = { "0001-inbound": inbound };
+const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  "0001-inbound": inbound,
+  "0002-outbound": outbound,
+};
 
 const TABLE = "messages_migration";
 
