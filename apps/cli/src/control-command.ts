@@ -4,6 +4,7 @@ import type { CommandContext } from "./commands/context.ts";
 import { dataDirectory, dataOption } from "./data-directory.ts";
 import type { ExitCode } from "./environment.ts";
 import { addJsonOption } from "./options.ts";
+import { packageVersion } from "./version.ts";
 import type { Reporter, ReportOptions } from "./reporter.ts";
 
 /** Options of every command that speaks to a running gateway. */
@@ -36,6 +37,11 @@ export function withGateway(
       if (gateway.dev) {
         const message = "this gateway is in development mode: a device may hold the published key that everyone has";
         await reporter.aside({ event: "notice", topic: "dev", message });
+      }
+      const own = packageVersion();
+      if (gateway.version !== own) {
+        const message = `the gateway is version ${gateway.version}, and this command is ${own}; use the one that came with the gateway, or restart the gateway`;
+        await reporter.aside({ event: "notice", topic: "version", message });
       }
       return await work(gateway, reporter);
     } finally {

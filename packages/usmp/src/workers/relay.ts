@@ -80,6 +80,9 @@ export class Relay {
       this.#context.tell({ type: "answer", session: this.#number, request, value });
     const ended = (): void => answer(undefined);
     switch (verb) {
+      case "confirm":
+        session.confirm().then(() => answer(true), ended);
+        break;
       case "ping":
         session.ping().then(answer, ended);
         break;

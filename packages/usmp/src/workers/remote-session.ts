@@ -125,6 +125,14 @@ export class RemoteSession implements Session {
     return Promise.resolve(message);
   }
 
+  async confirm({ signal }: WaitOptions = {}): Promise<void> {
+    try {
+      await this.#ask("confirm", signal);
+    } catch (error) {
+      throw error instanceof SessionClosedError ? new DeliveryUnknownError(await this.closed) : error;
+    }
+  }
+
   async ping({ signal }: WaitOptions = {}): Promise<number> {
     return (await this.#ask("ping", signal)) as number;
   }

@@ -118,10 +118,10 @@ export class WorkerSlot implements SessionWorker {
       // A copy: the chunk that it lies in is sixty times as large.
       this.#sessions.get(body.readUInt32LE(0))?.onMessage(new Uint8Array(body.subarray(8)));
     } else if (kind === Kind.sent) this.#sessions.get(body.readUInt32LE(0))?.onSent(body.readUInt32LE(4));
-    else this.#onValue(valueOf(body) as FromWorker, body);
+    else this.#onValue(valueOf(body) as FromWorker);
   }
 
-  #onValue(record: FromWorker, body: Buffer): void {
+  #onValue(record: FromWorker): void {
     switch (record.type) {
       case "listening":
         this.ready = true;
@@ -132,11 +132,6 @@ export class WorkerSlot implements SessionWorker {
         break;
       case "statistics":
         this.#present = record.statistics;
-        break;
-      case "refused":
-        // A proof lay open in there.
-        body.fill(0);
-        this.#host.onRecord(this, record);
         break;
       default:
         if ("session" in record) this.#sessionRecord(record);

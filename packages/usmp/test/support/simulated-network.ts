@@ -80,6 +80,7 @@ export class SimulatedNetwork implements Dialer {
       awaitsAcceptance: false,
       admit: (session) => this.#admit(session),
       refuse: (refusal) => this.refusals.push(refusal),
+      noteDropped: () => {},
       onMoment: () => {},
       onMoved: () => {},
     };
