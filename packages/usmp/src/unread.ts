@@ -43,12 +43,7 @@ export class Unread {
   /** Answers how many were accepted in all; undefined where reading is accepting. */
   accept(messages: number): number | undefined {
     if (this.#read === undefined) return undefined;
-    if (!Number.isInteger(messages) || messages < 0 || messages > this.#read.length) {
-      throw new UsageError(
-        "invalid-option",
-        `accept(${messages}): ${this.#read.length} messages were read and are not accepted yet`,
-      );
-    }
+    countAfterAccepting(this.#read.length, messages);
     for (const bytes of this.#read.splice(0, messages)) this.#release(bytes);
     this.#accepted += messages;
     return this.#accepted;
@@ -58,4 +53,10 @@ export class Unread {
     this.bytes -= bytes;
     this.#messages--;
   }
+}
+
+/** How many of `read` messages are left to be accepted then. Throws UsageError "invalid-option". */
+export function countAfterAccepting(read: number, messages: number): number {
+  if (Number.isInteger(messages) && messages >= 0 && messages <= read) return read - messages;
+  throw new UsageError("invalid-option", `accept(${messages}): ${read} messages were read and are not accepted yet`);
 }

@@ -1,6 +1,6 @@
 import { UTACK_LENGTH } from "../constants.ts";
 import type { Side } from "../crypto/provider.ts";
-import { DatagramEpochs, type Epoch, type Opened } from "../record/datagram-epochs.ts";
+import { DatagramEpochs, type Opened } from "../record/datagram-epochs.ts";
 import { nonceMatches, plaintextLength } from "../record/protection.ts";
 import { addMs, earliest, type Instant } from "../time.ts";
 import { decodeFrame, type Frame, FrameType, isSessionType } from "../wire/frame.ts";
@@ -9,7 +9,7 @@ import { declines } from "./acceptance.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import type { Address, Agreement, CloseReason, Undelivered } from "./events.ts";
-import { HeldAnswers } from "./held-answers.ts";
+import { HeldUtacks } from "./held-utacks.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { KeyLimit } from "./key-life.ts";
 import { Lanes } from "./lanes.ts";
@@ -39,14 +39,6 @@ interface OwedRekey {
   readonly to: Address;
 }
 
-/** A frame that completed messages which the application has not accepted yet. */
-interface HeldUtacks {
-  readonly epoch: Epoch;
-  readonly seq: number;
-  readonly utacks: readonly Uint8Array[];
-  to: Address;
-}
-
 /**
  * A connection over datagrams: UDP. Anything invalid is dropped and counted, never fatal; every frame is acknowledged, but only once
  * its tag verified and it has its place (spec sections 4 and 6). The roles differ in their handshake: datagram-client.ts,
@@ -57,7 +49,7 @@ export abstract class DatagramConnection extends DatagramChannel {
   readonly #firstSeq: number;
   readonly #incoming: IncomingMessages = new IncomingMessages();
   /** Absent when what has its place is acknowledged at once. */
-  readonly #held: HeldAnswers<HeldUtacks> | undefined;
+  readonly #held: HeldUtacks | undefined;
   #session: EstablishedSession | undefined;
   /** The peer's REKEY, whose UTACK waits until our own frames are through (R4). */
   #owed: OwedRekey | undefined;
@@ -69,7 +61,7 @@ export abstract class DatagramConnection extends DatagramChannel {
     super(config, now);
     this.#side = side;
     this.#firstSeq = options.firstSeq ?? 0;
-    this.#held = config.acknowledge === "accepted" ? new HeldAnswers() : undefined;
+    this.#held = config.acknowledge === "accepted" ? new HeldUtacks() : undefined;
   }
 
   /** Takes one datagram as it came; nothing of it is kept. */
@@ -320,12 +312,7 @@ export abstract class DatagramConnection extends DatagramChannel {
 
   #onDuplicate(frame: Frame, opened: Opened, from: Address, now: Instant): void {
     this.drop("replayed");
-    const held = this.#held?.find(({ epoch, seq }) => epoch === opened.epoch && seq === frame.seq);
-    if (held !== undefined) {
-      // It may have moved meanwhile.
-      held.to = from;
-      return;
-    }
+    if (this.#held?.moveTo(from, opened.epoch, frame.seq)) return;
     if (frame.type === FrameType.REKEY) {
       if (this.#owed !== undefined) return;
       this.#established.epochs.startHold(now, this.#quietMs);

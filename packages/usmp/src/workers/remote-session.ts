@@ -3,6 +3,7 @@ import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } fro
 import { DeliveryUnknownError, SessionClosedError } from "../errors.ts";
 import { Inbox } from "../inbox.ts";
 import { messageBytes } from "../session.ts";
+import { countAfterAccepting } from "../unread.ts";
 import { aborted, type Deferred, deferred, Outcome } from "../waiting.ts";
 import type { FromWorker, SessionVerb } from "./records.ts";
 
@@ -16,6 +17,7 @@ export interface SessionWorker {
   send(session: number, request: number, message: Uint8Array): void;
   ask(session: number, request: number, verb: SessionVerb): void;
   credit(session: number, bytes: number): void;
+  accept(session: number, messages: number): void;
   end(session: number, reason: CloseReason): void;
   abort(session: number): void;
 }
@@ -51,6 +53,8 @@ export class RemoteSession implements Session {
   #requests = 0;
   /** Bytes that were read here, and that the worker does not know of yet. */
   #readBytes = 0;
+  /** Messages that were read and are not accepted. */
+  #unaccepted = 0;
   #peer: Peer;
   #breach: Breach | undefined;
   #statistics: SessionStatistics = NO_STATISTICS;
@@ -131,6 +135,12 @@ export class RemoteSession implements Session {
     } catch (error) {
       throw error instanceof SessionClosedError ? new DeliveryUnknownError(await this.closed) : error;
     }
+  }
+
+  /** Its worker holds what was read against what it may hold, so only the count goes there. */
+  accept(messages = 1): void {
+    this.#unaccepted = countAfterAccepting(this.#unaccepted, messages);
+    if (this.open && messages > 0) this.#worker.accept(this.number, messages);
   }
 
   async ping({ signal }: WaitOptions = {}): Promise<number> {
@@ -242,6 +252,7 @@ export class RemoteSession implements Session {
 
   /** The worker hears of it when a quarter of what may wait is free again: one small record for many messages. */
   #noteRead(bytes: number): void {
+    this.#unaccepted++;
     this.#readBytes += bytes + MESSAGE_COST;
     if (this.#readBytes < this.#window / 4 || !this.open) return;
     this.#worker.credit(this.number, this.#readBytes);

@@ -101,6 +101,10 @@ export class WorkerSlot implements SessionWorker {
     this.#process?.channel.send(Kind.credit, session, bytes, NOTHING);
   }
 
+  accept(session: number, messages: number): void {
+    this.#process?.channel.send(Kind.accept, session, messages, NOTHING);
+  }
+
   ask(session: number, request: number, verb: SessionVerb): void {
     this.tell({ type: "ask", session, request, verb });
   }
