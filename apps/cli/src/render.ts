@@ -45,6 +45,7 @@ const LABEL_STYLE = {
   skipped: "yellow",
   deleted: "yellow",
   seen: "cyan",
+  outbound: "cyan",
   connecting: "cyan",
   session: "green",
   message: "bold",
@@ -79,6 +80,8 @@ function describe(event: CliEvent): string {
       return `${event.id} generation ${event.generation}`;
     case "seen":
       return `${event.id} ${event.transport} ${event.source}`;
+    case "outbound":
+      return describeOutbound(event);
     case "listening":
       return `${event.transport} ${formatAddress(event)}`;
     case "connecting":
@@ -115,6 +118,13 @@ function describe(event: CliEvent): string {
     case "error":
       return `${event.code}: ${event.message}`;
   }
+}
+
+function describeOutbound(event: CliEvent & { event: "outbound" }): string {
+  const { message, device, state, expiresAt, attempts, maybeTwice } = event;
+  const waits = state === "queued" ? `, at most until ${localTime(expiresAt)}` : "";
+  const tries = attempts > 1 ? `, handed over ${attempts} times` : "";
+  return `${message} to ${device} is ${state}${waits}${tries}${maybeTwice ? ", may have arrived twice" : ""}`;
 }
 
 function describeLink({ device, state, attempt, retryInMs, cause, description }: CliEvent & { event: "link" }): string {
