@@ -38,4 +38,9 @@ export type GatewayErrorCode =
   | "queue-full"
   | "unknown-message"
   | "message-state"
-  | "control";
+  | "control"
+  | "unknown-token"
+  | "unauthorized"
+  | "forbidden"
+  | "rate-limited"
+  | "remote";

@@ -24,6 +24,8 @@ export type AuditAction =
   /** One row for a sender's messages to a device, of a minute at most. */
   | "message.send"
   | "message.cancel"
+  | "token.add"
+  | "token.revoke"
   /** Something is wrong with the chain or its second place; verify() fails until "audit.accept". */
   | "audit.anomaly"
   | "audit.accept"

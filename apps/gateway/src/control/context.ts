@@ -20,7 +20,7 @@ export interface ControlContext {
   readonly startedAt: WallMs;
 }
 
-/** Handlers by method: a result, or a stream of items. */
+/** Handlers by method: a result, or a stream of items, which ends when `signal` aborts. */
 export type MethodHandlers = {
   readonly [M in ControlMethod]?: (
     params: ControlMethods[M]["params"],

@@ -5,6 +5,7 @@ import { outboundMethods } from "./outbound-methods.ts";
 import { recordMethods } from "./record-methods.ts";
 import type { ControlHandlers } from "./server.ts";
 import { statusMethods } from "./status-methods.ts";
+import { tokenMethods } from "./token-methods.ts";
 
 /** Everything that the control socket answers. What is asked for in a wrong way is refused by each method itself (params.ts). */
 export function createControlMethods(context: ControlContext): ControlHandlers {
@@ -14,5 +15,6 @@ export function createControlMethods(context: ControlContext): ControlHandlers {
     ...recordMethods(context),
     ...keepingMethods(context),
     ...outboundMethods(context),
+    ...tokenMethods(context),
   } as ControlHandlers;
 }

@@ -9,6 +9,7 @@ import { type ControlPaths, controlPaths } from "./socket-path.ts";
 
 /** What answers a method: a value, or the items of a stream. */
 export type ControlHandlers = { readonly [method: string]: ControlHandler };
+/** `signal` aborts when nobody waits for the answer any more: a stream that waits for something to happen ends then. */
 export type ControlHandler = (
   params: unknown,
   actor: Actor,
@@ -129,7 +130,7 @@ export class ControlServer {
       } finally {
         if (typeof id === "number") streams.delete(id);
       }
-      await answer({ end: true });
+      if (!stream.signal.aborted) await answer({ end: true });
     } catch (error) {
       await answer({ error: describe(error) }).catch(() => {});
     }
