@@ -129,6 +129,17 @@ export class RemoteSession implements Session {
     return (await this.#ask("ping", signal)) as number;
   }
 
+  async confirm({ signal }: WaitOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.transport === "udp") return;
+    try {
+      await this.#ask("confirm", signal);
+    } catch (error) {
+      // Something had been sent before: that is not known now.
+      throw error instanceof SessionClosedError ? new DeliveryUnknownError(error.reason) : error;
+    }
+  }
+
   async rekey({ signal }: WaitOptions = {}): Promise<void> {
     await this.#ask("rekey", signal);
   }
