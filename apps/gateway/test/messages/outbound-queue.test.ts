@@ -222,6 +222,23 @@ onEachDatabase("the outbound queue", (newHome) => {
       expect(statesOf(await test.waiting())).toEqual(["sent"]);
     });
 
+    // Found by simulation: nothing of a whole batch could leave, and what waited behind it was forgotten until the next message came.
+    test("of many at once does not hold up what waits behind them", async () => {
+      const test = await TestQueue.open(newHome(), { settings: { drainPerSecond: 10 } });
+      await Promise.all(texts(7).map((text) => test.send(text, { ttlMs: 1_000 })));
+      await test.send("m7");
+      test.home.time.passWall(1_000);
+      const session = test.connect();
+      await expect
+        .poll(async () => {
+          await test.home.time.pass(200);
+          return session.wire.length;
+        })
+        .toBe(1);
+      session.arrive();
+      expect(test.receivedBy()).toEqual(["m7"]);
+    });
+
     test("never ends what a session has; when that ends without a word it does", async () => {
       const test = await TestQueue.open(newHome());
       const session = test.connect();
