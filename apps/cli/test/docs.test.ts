@@ -242,6 +242,8 @@ async function collectGatewaySamples(
   await ask("device", "rotate", OTHER_DEVICE);
   await ask("device", "rotate", "--all");
   await ask("device", "list");
+  await ask("device", "send", OTHER_DEVICE, "text", "--ttl", "1h");
+  await ask("device", "queue");
   await client(["send", address, "x", "--device-id", OTHER_DEVICE, "--json"]);
   await client(["send", address, "x", "--device-id", "02:00:00:00:00:99", "--json"]);
   await client(["send", address, "x", "--device-id", DEVICE, "--json"], "", String(device?.["psk"]));

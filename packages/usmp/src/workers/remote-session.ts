@@ -144,11 +144,13 @@ export class RemoteSession implements Session {
   }
 
   async confirm({ signal }: WaitOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.transport === "udp") return;
     try {
       await this.#ask("confirm", signal);
     } catch (error) {
-      if (!(error instanceof SessionClosedError)) throw error;
-      throw new DeliveryUnknownError(error.reason);
+      // Something had been sent before: that is not known now.
+      throw error instanceof SessionClosedError ? new DeliveryUnknownError(error.reason) : error;
     }
   }
 
