@@ -6,12 +6,14 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 import { Refusals } from "../why/refusals.ts";
 import { DeviceSessions } from "./device-sessions.ts";
 import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
+import { type OpenedHttp, openHttp } from "./open-http.ts";
 
 /** Graces end, and what was refused is written, within so long. */
 const HOUSEKEEPING_MS = 1_000;
@@ -52,6 +54,7 @@ class LiveGateway implements Gateway {
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
   #server: Server | undefined;
   #control: ControlServer | undefined;
+  #http: OpenedHttp | undefined;
   #cancelHousekeeping: (() => void) | undefined;
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -85,23 +88,33 @@ class LiveGateway implements Gateway {
       onMoved: (session, move) => this.#noteMoved(session, move),
       onRefused: (refusal) => this.#refusals.note(refusal),
     });
+    const methods = createControlMethods({
+      server: this.#server,
+      opened: this.#opened,
+      sessions: this.#sessions,
+      refusals: this.#refusals,
+      options,
+      startedAt: this.#opened.wallClock.now(),
+    });
     this.#control = await ControlServer.open(
       options.dataDirectory,
       { version: options.version, dev: options.development },
-      createControlMethods({
-        server: this.#server,
-        opened: this.#opened,
-        sessions: this.#sessions,
-        refusals: this.#refusals,
-        options,
-        startedAt: this.#opened.wallClock.now(),
-      }),
+      methods,
     );
+    this.#http = await openHttp(options, methods, this.#opened, this.#clock);
     this.#scheduleHousekeeping();
   }
 
   get server(): Server {
     return this.#server as Server;
+  }
+
+  get httpAddress(): HttpAddress | undefined {
+    return this.#http?.server.address;
+  }
+
+  takeFirstToken(): string | undefined {
+    return this.#http?.takeFirstToken();
   }
 
   session(id: string): GatewaySession | undefined {
@@ -160,6 +173,7 @@ class LiveGateway implements Gateway {
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
+    await this.#http?.server.close();
     await this.#control?.close();
     await this.#server?.close();
     await this.#housekeeping;
