@@ -57,6 +57,7 @@ const LABEL_STYLE = {
   link: "cyan",
   undelivered: "red",
   refused: "red",
+  worker: "yellow",
   error: "red",
   ...FLEET_STYLES,
 } as const;
@@ -105,6 +106,8 @@ function describe(event: CliEvent): string {
       return `${event.device} ${event.bytes} bytes ${event.fate}: ${event.cause}`;
     case "refused":
       return `${event.device ?? "no device id"} ${event.transport} ${event.peer} ${event.cause}: ${event.description}${event.omitted === undefined ? "" : ` (and ${event.omitted} not printed before)`}`;
+    case "worker":
+      return `${event.worker} ${event.state}, pid ${event.pid}${event.state === "started" ? "" : `: ${event.cause}; ${event.lostSessions} sessions were lost, it comes back in ${(event.restartInMs ?? 0) / 1000} s`}`;
     case "verdict":
     case "master":
     case "backup":

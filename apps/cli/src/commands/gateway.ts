@@ -3,10 +3,16 @@ import { Command } from "commander";
 import { formatAddress, ListenError, type Peer } from "usmp";
 import { dataDirectory, dataOption } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
-import { closedEvent, messageEvent, sessionEvent } from "../events.ts";
+import { closedEvent, messageEvent, sessionEvent, workerEvent } from "../events.ts";
 import { CommandError } from "../failure.ts";
 import { addMasterOptions, type MasterOptions, masterSource } from "../master-source.ts";
-import { addJsonOption, addListenOptions, type ListenSelection, listenAddresses } from "../options.ts";
+import {
+  addJsonOption,
+  addListenOptions,
+  addWorkersOption,
+  type ListenSelection,
+  listenAddresses,
+} from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter } from "../reporter.ts";
 import { shellWord } from "../shell-word.ts";
@@ -19,6 +25,7 @@ interface GatewayCommandOptions extends ListenSelection, MasterOptions {
   readonly database?: string;
   readonly dev?: boolean;
   readonly echo?: boolean;
+  readonly workers?: number;
 }
 
 /** How often the log says that development mode is on. */
@@ -26,7 +33,7 @@ const DEV_REMINDER_MS = 600_000;
 
 /** The gateway: what `npm start` runs. */
 export function gatewayCommand({ environment, perform }: CommandContext): Command {
-  const command = addMasterOptions(addListenOptions(new Command("gateway")))
+  const command = addMasterOptions(addWorkersOption(addListenOptions(new Command("gateway"))))
     .description("run a gateway: it knows its devices, and says why one was refused")
     .addOption(dataOption())
     .option(
@@ -63,6 +70,8 @@ async function runGateway(
     development: options.dev ?? false,
     estimateTextBits,
     version: packageVersion(),
+    workers: options.workers,
+    onWorker: (event) => void reporter.event(workerEvent(event)),
   });
   try {
     const attended = watch(gateway, options.echo ?? false, environment.stdout, reporter);

@@ -1,6 +1,7 @@
 import type { ControlContext } from "./context.ts";
 import { deviceMethods } from "./device-methods.ts";
 import { keepingMethods } from "./keeping-methods.ts";
+import { outboundMethods } from "./outbound-methods.ts";
 import { recordMethods } from "./record-methods.ts";
 import type { ControlHandlers } from "./server.ts";
 import { statusMethods } from "./status-methods.ts";
@@ -13,6 +14,7 @@ export function createControlMethods(context: ControlContext): ControlHandlers {
     ...deviceMethods(context),
     ...recordMethods(context),
     ...keepingMethods(context),
+    ...outboundMethods(context),
     ...tokenMethods(context),
   } as ControlHandlers;
 }
