@@ -15,6 +15,7 @@ import { masterCommand } from "./commands/master.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { whyCommand } from "./commands/why.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { failureOf, usage } from "./failure.ts";
@@ -77,6 +78,7 @@ export function createProgram(
     factoryKeyCommand(context),
     factoryDeriveCommand(context),
     clockCommand(context),
+    tokenCommand(context),
     masterCommand(context),
     auditCommand(context),
     backupCommand(context),

@@ -114,6 +114,8 @@ function describe(event: CliEvent): string {
     case "restore":
     case "change":
     case "restored":
+    case "token":
+    case "api":
       return describeFleet(event);
     case "error":
       return `${event.code}: ${event.message}`;
