@@ -5,6 +5,7 @@ import { dataDirectory, dataOption } from "./data-directory.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { usage } from "./failure.ts";
 import { addJsonOption } from "./options.ts";
+import { packageVersion } from "./version.ts";
 import type { Reporter, ReportOptions } from "./reporter.ts";
 
 /** Options of every command that speaks to a running gateway. */
@@ -48,6 +49,11 @@ export function withGateway(
       if (gateway.dev) {
         const message = "this gateway is in development mode: a device may hold the published key that everyone has";
         await reporter.aside({ event: "notice", topic: "dev", message });
+      }
+      const own = packageVersion();
+      if (gateway.version !== own) {
+        const message = `the gateway is version ${gateway.version}, and this command is ${own}; use the one that came with the gateway, or restart the gateway`;
+        await reporter.aside({ event: "notice", topic: "version", message });
       }
       return await work(gateway, reporter);
     } finally {

@@ -2,8 +2,10 @@ import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
+import type { SettingEvent } from "./configuration/print.ts";
 import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
+import type { ServiceEvent, UnitEvent } from "./service/service-events.ts";
 
 /**
  * What commands report: one object a line under --json, one line of text without it. Names and meanings are stable; docs/cli.md
@@ -14,7 +16,11 @@ export type CliEvent =
   | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
   | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
-  | { readonly event: "notice"; readonly topic: "master" | "dev" | "token"; readonly message: string }
+  | {
+      readonly event: "notice";
+      readonly topic: "master" | "dev" | "version" | "token";
+      readonly message: string;
+    }
   | ({ readonly event: "device" } & DeviceView)
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
@@ -33,6 +39,9 @@ export type CliEvent =
   | RefusedEvent
   | WorkerLifeEvent
   | FleetEvent
+  | SettingEvent
+  | ServiceEvent
+  | UnitEvent
   | ErrorEvent;
 
 export interface KeyEvent {

@@ -15,6 +15,7 @@ import { masterCommand } from "./commands/master.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { serviceCommand } from "./commands/service.ts";
 import { tokenCommand } from "./commands/token.ts";
 import { whyCommand } from "./commands/why.ts";
 import type { Environment, ExitCode } from "./environment.ts";
@@ -83,6 +84,7 @@ export function createProgram(
     auditCommand(context),
     backupCommand(context),
     restoreCommand(context),
+    serviceCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
   for (const { command, words } of commandsOf(program)) {

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { formatAddress } from "usmp";
+import { settingLine } from "./configuration/print.ts";
 import type { OutputStream } from "./environment.ts";
 import type { CliEvent, KeyEvent } from "./events.ts";
 import { describeFleet, FLEET_STYLES } from "./fleet-events.ts";
@@ -58,6 +59,9 @@ const LABEL_STYLE = {
   undelivered: "red",
   refused: "red",
   worker: "yellow",
+  setting: "cyan",
+  service: "cyan",
+  unit: "cyan",
   error: "red",
   ...FLEET_STYLES,
 } as const;
@@ -117,9 +121,30 @@ function describe(event: CliEvent): string {
     case "token":
     case "api":
       return describeFleet(event);
+    case "service":
+      return describeService(event);
+    case "unit":
+      return event.path;
+    case "setting":
+      return settingLine(event);
     case "error":
       return `${event.code}: ${event.message}`;
   }
+}
+
+function describeService({
+  unit,
+  state,
+  enabled,
+  pid,
+  restarts,
+  data,
+  version,
+}: CliEvent & { event: "service" }): string {
+  const process = pid === null ? "" : `, pid ${pid}`;
+  const answer = version === null ? "no gateway answers" : `gateway ${version} answers`;
+  const often = restarts === 0 ? "" : `, started again ${restarts} times`;
+  return `${unit} ${state}${process}${often}, ${enabled ? "" : "not "}started at boot; ${answer} on ${data}`;
 }
 
 function describeLink({ device, state, attempt, retryInMs, cause, description }: CliEvent & { event: "link" }): string {

@@ -25,9 +25,12 @@ import {
   TEST_KEY,
 } from "./commands/running.ts";
 import { framesOf, type RecordedSession, sessions } from "./inspect/vectors.ts";
+import { SystemctlDouble } from "./service/systemctl-double.ts";
 import { virtualEnvironment } from "./virtual-environment.ts";
 
 const manual = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+/** The gateway's settings have a page of their own, which configuration/page.test.ts holds to their table. */
+const configurationPage = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
 const program = createProgram({ environment: virtualEnvironment(), perform: async () => {} });
 /** Those that do something, and the program itself. */
 const commands = commandsOf(program).filter(({ command }) => command === program || command.commands.length === 0);
@@ -56,7 +59,8 @@ describe("options", () => {
     (name, command) => {
       const text = section(`## ${name}`);
       const shared = SHARED.filter((heading) => text.includes(`(#${heading.toLowerCase().replaceAll(" ", "-")})`));
-      const documented = [text, ...shared.map((heading) => section(`### ${heading}`))]
+      const settings = text.includes("(configuration.md)") && name === "usmp gateway" ? [configurationPage] : [];
+      const documented = [text, ...shared.map((heading) => section(`### ${heading}`)), ...settings]
         .flatMap(rows)
         .filter((row) => row.startsWith("--"));
       const version = command === program ? ["--help"] : [];
@@ -237,6 +241,10 @@ async function collectGatewaySamples(
   // Each cause has fields of its own; the gateway's tests bring every one about.
   collect(EVERY_CAUSE.map((cause) => ({ event: "refusal", ...refusalOf(cause) })));
   await ask("device", "seen");
+  const systemctl = new SystemctlDouble(folder, data);
+  collect(await own(["service", "status", "--user", "--json"], systemctl.variables));
+  collect(await own(["service", "install", "--user", "--dry-run", "--json"], systemctl.variables));
+  collect(await own(["gateway", "--print-config", "--data", data, "--json"]));
   await ask("factory-key", "2026-11");
   await ask("doctor");
   await ask("clock", "confirm");

@@ -5,7 +5,7 @@ export type { RestoreChange, RestorePlan } from "./backup/plan.ts";
 export { type PreparedRestore, prepareRestore } from "./backup/restore.ts";
 export type { RestoreTarget } from "./backup/restore-anew.ts";
 export { type BackupOpener, type BackupSeal, sealKind } from "./backup/seal.ts";
-export { type ControlClient, connectControl } from "./control/client.ts";
+export { type ControlClient, connectControl, findRunning } from "./control/client.ts";
 export type {
   AddParams,
   ControlMethod,

@@ -92,9 +92,16 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/**
+ * What systemd hands to a service that is not root (LoadCredential): root's, with an access list that lets the service read, whose mask
+ * stat() shows as the group's. Who is neither root nor in its group and can read it was let in by that list.
+ */
+const CREDENTIAL_MODE = 0o440;
+
 async function checkMode(file: FileHandle, path: string, what: string): Promise<void> {
   if (process.platform === "win32") return;
-  const { mode, uid } = await file.stat();
+  const { mode, uid, gid } = await file.stat();
+  if (uid === 0 && gid === 0 && (mode & 0o777) === CREDENTIAL_MODE) return;
   if ((mode & 0o077) !== 0) {
     throw new GatewayError(
       "master-exposed",
