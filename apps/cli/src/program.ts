@@ -12,6 +12,7 @@ import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
 import { masterCommand } from "./commands/master.ts";
+import { monitorCommand } from "./commands/monitor.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -70,6 +71,7 @@ export function createProgram(
     gatewayCommand(context),
     deviceCommand(context),
     whyCommand(context),
+    monitorCommand(context),
     keygenCommand(context),
     serveCommand(context),
     connectCommand(context),

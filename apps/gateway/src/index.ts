@@ -18,6 +18,7 @@ export type {
   SeenView,
   TokenRole,
   TokenView,
+  SessionView,
 } from "./control/methods.ts";
 export { connectRemote, type RemoteOptions } from "./control/remote-client.ts";
 export type { CheckName, Finding, System } from "./doctor/check.ts";

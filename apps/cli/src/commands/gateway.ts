@@ -15,6 +15,7 @@ import { tellApi } from "../tell-api.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
+import { reportEvents } from "./gateway-events.ts";
 
 interface GatewayCommandOptions extends ReportOptions {
   readonly data?: string;
@@ -157,6 +158,7 @@ function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: 
     attended.add(work);
     void work.finally(() => attended.delete(work));
   });
+  reportEvents(gateway, output, reporter);
   const refusals = new RefusalLog(output, reporter);
   gateway.onRefused((record) => refusals.add(record));
   return attended;

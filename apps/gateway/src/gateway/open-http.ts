@@ -1,7 +1,9 @@
 import type { Clock } from "usmp";
 import type { ControlHandlers } from "../control/server.ts";
 import type { ExtraRoute } from "../http/extra-route.ts";
+import { livenessHandler, readinessHandler } from "../http/health.ts";
 import type { HttpServer } from "../http/http-server.ts";
+import { metricsHandler } from "../metrics/http.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import type { GatewayOptions } from "./gateway.ts";
 
@@ -12,13 +14,14 @@ export interface OpenedHttp {
   takeFirstToken(): string | undefined;
 }
 
+type Observable = Parameters<typeof metricsHandler>[0] & Parameters<typeof readinessHandler>[0];
+
 /** Opens the HTTP API when the options say so; its parts are loaded only then. */
 export async function openHttp(
   options: GatewayOptions,
   handlers: ControlHandlers,
   { tokens, registry, wallClock }: OpenedRegistry,
-  clock: Clock,
-  extraRoutes: readonly ExtraRoute[] = [],
+  { clock, observed }: { readonly clock: Clock; readonly observed: Observable },
 ): Promise<OpenedHttp | undefined> {
   if (options.http === undefined) return undefined;
   const { HttpServer } = await import("../http/http-server.ts");
@@ -29,7 +32,7 @@ export async function openHttp(
     clock,
     wallClock,
     version: options.version,
-    extraRoutes,
+    extraRoutes: observationRoutes(observed),
     appendRefusals: (rows) => registry.audit.appendRefusals(rows),
   });
   let first: string | undefined;
@@ -46,4 +49,18 @@ export async function openHttp(
       return token;
     },
   };
+}
+
+/** Without a token they say no more than that all is well, or not; reasons and figures are a viewer's to read. */
+function observationRoutes(observed: Observable): readonly ExtraRoute[] {
+  const detailed = readinessHandler({ health: () => observed.health({ details: true }) });
+  const bare = readinessHandler({
+    health: async () => ({ ready: (await observed.health({ details: false })).ready, checks: [] }),
+  });
+  const metrics = metricsHandler(observed);
+  return [
+    { path: "/healthz", role: "anyone", answer: livenessHandler },
+    { path: "/readyz", role: "anyone", answer: (request, role) => (role === undefined ? bare : detailed)(request) },
+    { path: "/metrics", role: "viewer", answer: metrics },
+  ];
 }
