@@ -7,7 +7,7 @@ import type { HttpProblem } from "../problem.ts";
 /** What a client may send: control frames and little else; nothing of it means anything. */
 const LONGEST_FRAME = 1_024;
 const ROOM = 65_536;
-export const SUBPROTOCOL = "usmp.v1";
+const SUBPROTOCOL = "usmp.v1";
 /** A page cannot set headers of a WebSocket: its token comes as a second subprotocol. */
 const TOKEN_SUBPROTOCOL = /^usmp\.token\.(\S{1,200})$/;
 
@@ -50,7 +50,7 @@ export class Upgrades {
   }
 }
 
-export function subprotocolsOf({ headers }: IncomingMessage): readonly string[] {
+function subprotocolsOf({ headers }: IncomingMessage): readonly string[] {
   return (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
 }
 
