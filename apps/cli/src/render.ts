@@ -43,6 +43,7 @@ const LABEL_STYLE = {
   address: "cyan",
   notice: "yellow",
   device: "cyan",
+  live: "green",
   skipped: "yellow",
   deleted: "yellow",
   seen: "cyan",
@@ -79,6 +80,8 @@ function describe(event: CliEvent): string {
       return `${event.topic}: ${event.message}`;
     case "device":
       return `${event.id} ${event.state}`;
+    case "live":
+      return `${event.device} ${event.transport} ${event.peer} ${event.rate}/s`;
     case "skipped":
       return `${event.id} ${event.reason}`;
     case "deleted":
@@ -121,6 +124,8 @@ function describe(event: CliEvent): string {
     case "restore":
     case "change":
     case "restored":
+    case "token":
+    case "api":
       return describeFleet(event);
     case "service":
       return describeService(event);

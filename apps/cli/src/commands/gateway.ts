@@ -11,9 +11,11 @@ import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter, ReportOptions } from "../reporter.ts";
 import { shellWord } from "../shell-word.ts";
+import { tellApi } from "../tell-api.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
+import { reportEvents } from "./gateway-events.ts";
 
 interface GatewayCommandOptions extends ReportOptions {
   readonly data?: string;
@@ -111,6 +113,7 @@ async function runGateway(
     const devices = registry.deviceCount;
     await reporter.event({ event: "gateway", data: directory, devices, created, dev });
     for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
+    await tellApi(gateway, directory, options, { environment, reporter });
     for (const address of server.addresses.flatMap((bound) => deviceAddresses(bound))) {
       await reporter.event({ event: "address", ...address });
     }
@@ -155,6 +158,7 @@ function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: 
     attended.add(work);
     void work.finally(() => attended.delete(work));
   });
+  reportEvents(gateway, output, reporter);
   const refusals = new RefusalLog(output, reporter);
   gateway.onRefused((record) => refusals.add(record));
   return attended;
