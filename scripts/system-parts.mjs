@@ -32,6 +32,12 @@ const PARTS = [
     neededFor: "the gateway's tests on PostgreSQL",
     probe: ["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
   },
+  {
+    name: "mosquitto",
+    debianPackage: "mosquitto",
+    neededFor: "the bench beside a broker",
+    probe: ["sh", "-c", "PATH=$PATH:/usr/sbin command -v mosquitto"],
+  },
   { name: "strace", debianPackage: "strace", neededFor: "the crash tests", probe: ["strace", "-V"] },
   {
     name: "systemd-analyze",

@@ -1,6 +1,6 @@
 import type { DeviceView, SeenView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
-import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName } from "usmp";
+import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
 import type { SettingEvent } from "./configuration/print.ts";
 import type { FleetEvent } from "./fleet-events.ts";
@@ -33,6 +33,7 @@ export type CliEvent =
   | LinkEvent
   | UndeliveredEvent
   | RefusedEvent
+  | WorkerLifeEvent
   | FleetEvent
   | SettingEvent
   | ServiceEvent
@@ -116,6 +117,19 @@ export interface RefusedEvent {
   readonly description: string;
   /** How many refusals were not printed before this one, because nobody took our output. */
   readonly omitted?: number;
+}
+
+/** serve and gateway with --workers: a worker process listens, or has ended and comes back. */
+export interface WorkerLifeEvent {
+  readonly event: "worker";
+  /** 0 for the first. */
+  readonly worker: number;
+  readonly state: "started" | "ended";
+  readonly pid: number;
+  /** Ended: the signal or the exit code, the sessions that were lost, and the milliseconds until it begins again. */
+  readonly cause?: string;
+  readonly lostSessions?: number;
+  readonly restartInMs?: number;
 }
 
 export interface ErrorEvent {
@@ -253,6 +267,10 @@ export function refusedEvent({ peer, claimedDeviceId, reason }: Refusal, omitted
     description: reason.code === "lookup-failed" ? reason.message : describeReason(reason),
     ...(omitted === 0 ? {} : { omitted }),
   };
+}
+
+export function workerEvent({ type, ...life }: WorkerEvent): WorkerLifeEvent {
+  return { event: "worker", state: type, ...life };
 }
 
 /** Whose message it is: all that such events need of a session. */

@@ -58,6 +58,7 @@ const LABEL_STYLE = {
   link: "cyan",
   undelivered: "red",
   refused: "red",
+  worker: "yellow",
   setting: "cyan",
   service: "cyan",
   unit: "cyan",
@@ -109,6 +110,8 @@ function describe(event: CliEvent): string {
       return `${event.device} ${event.bytes} bytes ${event.fate}: ${event.cause}`;
     case "refused":
       return `${event.device ?? "no device id"} ${event.transport} ${event.peer} ${event.cause}: ${event.description}${event.omitted === undefined ? "" : ` (and ${event.omitted} not printed before)`}`;
+    case "worker":
+      return `${event.worker} ${event.state}, pid ${event.pid}${event.state === "started" ? "" : `: ${event.cause}; ${event.lostSessions} sessions were lost, it comes back in ${(event.restartInMs ?? 0) / 1000} s`}`;
     case "verdict":
     case "master":
     case "backup":

@@ -1,4 +1,4 @@
-import { constants, type RecordKey } from "@usmp/protocol";
+import { constants, type RecordKey, writeCrc } from "@usmp/protocol";
 import type { SymmetricKey } from "./primitives.ts";
 
 const AAD_END = constants.CRC_OFFSET;
@@ -6,8 +6,7 @@ const NONCE_START = constants.HEADER_LENGTH;
 const TEXT_START = NONCE_START + constants.GCM_NONCE_LENGTH;
 
 /**
- * Cuts a frame into what AES-GCM takes (spec section 4): AAD, nonce, text with tag; the CRC field after the AAD is the caller's.
- * Nothing is copied.
+ * Cuts a frame into what AES-GCM takes (spec section 4): AAD, nonce, text with tag. Nothing is copied.
  */
 export class FrameKey implements RecordKey {
   readonly #key: SymmetricKey;
@@ -18,6 +17,7 @@ export class FrameKey implements RecordKey {
 
   seal(frame: Uint8Array): void {
     this.#key.seal(frame.subarray(NONCE_START, TEXT_START), frame.subarray(0, AAD_END), frame.subarray(TEXT_START));
+    writeCrc(frame);
   }
 
   open(frame: Uint8Array, out: Uint8Array): boolean {

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { type KeyPair, Secret, type TrafficKeys, UsageError } from "@usmp/protocol";
+import { frameCrc, type KeyPair, Secret, type TrafficKeys, UsageError } from "@usmp/protocol";
 import { describe, expect, it } from "vitest";
 import { fromHex, toHex } from "./hex.ts";
 import { providers } from "./providers.ts";
@@ -71,7 +71,7 @@ describe.each(providers)("the $name provider", ({ name, crypto }) => {
     });
 
     it.each([0, 1, 2, 3, 5])(
-      "write the text and its tag only, with the frame at offset %i of a shared buffer",
+      "write the CRC, the text and its tag only, with the frame at offset %i of a shared buffer",
       (offset) => {
         const { client, server } = establish(crypto, crypto);
         const block = new Uint8Array(offset + 45 + 9).fill(0xee);
@@ -79,7 +79,9 @@ describe.each(providers)("the $name provider", ({ name, crypto }) => {
         frame.set(frameOf(HELLO));
         const header = frame.slice(0, 24);
         client.transmit.seal(frame);
-        expect(frame.subarray(0, 24)).toEqual(header);
+        expect(frame.subarray(0, 10)).toEqual(header.subarray(0, 10));
+        expect(frame.subarray(12, 24)).toEqual(header.subarray(12));
+        expect(new DataView(frame.buffer, frame.byteOffset).getUint16(10, true)).toBe(frameCrc(frame));
         expect(block.subarray(0, offset)).toEqual(new Uint8Array(offset).fill(0xee));
         expect(block.subarray(offset + 45)).toEqual(new Uint8Array(9).fill(0xee));
         expect(opened(server, frame)).toEqual(HELLO);
@@ -104,7 +106,7 @@ describe.each(providers)("the $name provider", ({ name, crypto }) => {
       expect(opened(server, frame)).toEqual(HELLO);
     });
 
-    it("leave the CRC field out of what the tag covers: it is written after sealing", () => {
+    it("leave the CRC field out of what the tag covers: it is written last", () => {
       const { client, server } = establish(crypto, crypto);
       const frame = frameOf(HELLO);
       client.transmit.seal(frame);

@@ -118,7 +118,7 @@ function* framesOf(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
   }
 }
 
-/** Of everything but the CRC, which is written after sealing and decided by the rest. */
+/** Of everything but the CRC, which the rest decides: a test that forges one repairs it first. */
 function digestOf(frame: Uint8Array): string {
   const hash = createHash("sha256").update(frame.subarray(0, CRC_OFFSET)).update(frame.subarray(HEADER_LENGTH));
   return hash.digest("base64");

@@ -6,6 +6,7 @@ import {
   Secret,
   type TrafficKeyRequest,
   type TrafficKeys,
+  writeCrc,
 } from "@usmp/protocol";
 import type { RandomSource } from "./seeded-crypto.ts";
 
@@ -123,6 +124,7 @@ class ToyRecordKey implements RecordKey {
   seal(frame: Uint8Array): void {
     this.#crypt(frame, frame, TEXT_OFFSET);
     frame.set(this.#tag(frame), frame.length - TAG_LENGTH);
+    writeCrc(frame);
   }
 
   open(frame: Uint8Array, out: Uint8Array): boolean {
@@ -155,7 +157,7 @@ class ToyRecordKey implements RecordKey {
     }
   }
 
-  /** Of all but the CRC, which is written later. */
+  /** Of all but the CRC, which is written last. */
   #tag(frame: Uint8Array): Uint8Array {
     const lanes = this.#lanes();
     lanes.add(frame, 0, CRC_OFFSET);

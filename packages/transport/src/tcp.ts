@@ -2,6 +2,7 @@ import { createConnection, createServer, type Server, type Socket, type TcpNetCo
 import type { DuplexOptions } from "node:stream";
 import { plainHost } from "./address.ts";
 import { transportError } from "./errors.ts";
+import { catchHandles } from "./tcp-accept.ts";
 import type { PeerAddress, StreamHandlers, StreamListener, StreamTransport } from "./transport.ts";
 
 export interface ConnectTcpOptions {
@@ -16,6 +17,10 @@ export interface ListenTcpOptions {
   readonly host?: string | undefined;
   /** 0 asks for a free port. */
   readonly port: number;
+  /** One of several sockets at this port, among which the kernel shares the connections out: Linux, and Node from 23.1. */
+  readonly reusePort?: boolean | undefined;
+  /** A socket that is bound already; host and port are then what it is bound to. */
+  readonly fd?: number | undefined;
 }
 
 /** Connects over TCP. Rejects with a TransportError, or with the reason of `signal`. */
@@ -31,8 +36,10 @@ export function connectTcp(options: ConnectTcpOptions): Promise<StreamTransport>
       readableHighWaterMark: HIGH_WATER_MARK,
       writableHighWaterMark: HIGH_WATER_MARK,
       autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_TIMEOUT_MS,
+      onread: ON_READ,
     };
-    const socket = createConnection(connection);
+    // Paused: what comes before start() waits in the kernel.
+    const socket = createConnection(connection).pause();
     const settle = (): void => {
       signal?.removeEventListener("abort", onAbort);
       socket.off("connect", onConnect).off("error", onError);
@@ -64,21 +71,25 @@ export function listenTcp(
   onConnection: (transport: StreamTransport) => void,
   onError: (error: Error) => void = ignore,
 ): Promise<StreamListener> {
-  const { host, port } = options;
+  const { host, port, reusePort = false, fd } = options;
   return new Promise((resolve, reject) => {
     const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK });
-    server.on("connection", (socket) => {
+    const accept = (socket: Socket): void => {
       const peer = peerOf(socket);
       // No peer address: it was reset between the kernel's accept and ours.
       if (peer === undefined) socket.on("error", ignore).destroy();
       else onConnection(new TcpTransport(socket, peer));
-    });
+    };
     const onListenError = (error: Error): void => {
       reject(transportError(`cannot listen on TCP port ${port}${host ? ` of ${host}` : ""}`, error));
     };
     server.once("error", onListenError);
-    server.listen({ port, host: host === "" ? undefined : host, backlog: BACKLOG }, () => {
+    const where =
+      fd === undefined ? { port, host: host === "" ? undefined : host, ...(reusePort && { reusePort }) } : { fd };
+    server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off("error", onListenError).on("error", onError);
+      const caught = catchHandles(server, ACCEPTED, (socket) => accept(socket.setNoDelay(true)));
+      if (!caught) server.on("connection", accept);
       resolve(new TcpListener(server));
     });
   });
@@ -90,6 +101,19 @@ const HIGH_WATER_MARK = 16_384;
 const BACKLOG = 4096;
 /** Node gives each address of a name but the last 250 ms, less than one round trip of LTE-M or a satellite. */
 const FAMILY_ATTEMPT_TIMEOUT_MS = 1500;
+
+/**
+ * What all sockets read into, one chunk at a time: nothing of it is kept when onData() returns. As large as libuv reads at once.
+ */
+const CHUNK: Uint8Array = new Uint8Array(65_536);
+const ON_READ = { buffer: CHUNK, callback: onSocketRead };
+/** How a connection's socket is made, as the server's options below say it to Node. */
+const ACCEPTED = {
+  allowHalfOpen: true,
+  readableHighWaterMark: HIGH_WATER_MARK,
+  writableHighWaterMark: HIGH_WATER_MARK,
+  onread: ON_READ,
+};
 
 class TcpListener implements StreamListener {
   readonly address: PeerAddress;
@@ -132,7 +156,7 @@ class TcpTransport implements StreamTransport {
     this.handlers = handlers;
     const socket = this.#socket;
     if (socket.closed) process.nextTick(deliverClose, this);
-    else socket.on("data", onSocketData).on("drain", onSocketDrain).on("end", onSocketEnd);
+    else socket.on("data", onSocketData).on("drain", onSocketDrain).on("end", onSocketEnd).resume();
   }
 
   write(bytes: Uint8Array): boolean {
@@ -158,6 +182,13 @@ class TcpTransport implements StreamTransport {
   }
 }
 
+/** Node calls it as a method of the socket. True: read on. */
+function onSocketRead(this: unknown, length: number): boolean {
+  ownerOf(this as Socket).handlers?.onData(CHUNK.subarray(0, length));
+  return true;
+}
+
+/** Where `onread` is not to be had. */
 function onSocketData(this: Socket, chunk: Uint8Array): void {
   ownerOf(this).handlers?.onData(chunk);
 }

@@ -11,7 +11,7 @@ export interface PeerAddress {
 }
 
 export interface StreamHandlers {
-  /** A chunk as it came; the transport does not touch it afterwards. */
+  /** A chunk as it came. Its memory is used again: whoever keeps any of it takes a copy. */
   onData(chunk: Uint8Array): void;
   /** All that was written has left for the kernel, after write() answered false. */
   onDrain(): void;

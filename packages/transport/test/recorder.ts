@@ -31,7 +31,7 @@ export class StreamRecorder implements StreamHandlers {
   readonly #waiters = new Waiters();
 
   onData(chunk: Uint8Array): void {
-    this.#received.push(chunk);
+    this.#received.push(Uint8Array.from(chunk));
     this.#record("data");
   }
 

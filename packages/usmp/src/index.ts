@@ -17,10 +17,14 @@ export type {
   Server,
   ServerStatistics,
   Session,
+  SessionHandler,
+  SessionHandlerContext,
   SessionSettings,
   SessionStatistics,
   TransportName,
   WaitOptions,
+  WorkerApplication,
+  WorkerEvent,
 } from "./api.ts";
 export { connect } from "./client.ts";
 export { type Clock, systemClock } from "./clock.ts";
@@ -34,6 +38,7 @@ export {
   UsmpError,
   type UsmpErrorCode,
 } from "./errors.ts";
+export { listen } from "./listen.ts";
 export {
   admitPsk,
   checkKeyStrength,
@@ -62,4 +67,3 @@ export type {
 } from "./reconnect/api.ts";
 export { describeLinkEnd, LinkClosedError, OutboxFullError } from "./reconnect/errors.ts";
 export { type NetworkChangesOptions, networkChanges } from "./reconnect/network-changes.ts";
-export { listen } from "./server.ts";

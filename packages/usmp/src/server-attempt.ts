@@ -12,6 +12,8 @@ export interface Reception extends SessionHost {
   readonly receiveBufferBytes: number;
   admit(session: LiveSession): void;
   refuse(refusal: Refusal): void;
+  /** Something was dropped before it reached a session. */
+  noteDropped(cause: string): void;
 }
 
 /** What an acceptor does for one attempt. */

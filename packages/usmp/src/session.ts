@@ -8,12 +8,13 @@ import {
   UsageError,
 } from "@usmp/protocol";
 import type { Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import { Confirmations } from "./confirmations.ts";
 import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
-import { SessionClosedError } from "./errors.ts";
+import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
-import { Outcome, Waiters } from "./waiting.ts";
+import { aborted, Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
 
@@ -59,6 +60,8 @@ export class LiveSession implements Session, ConnectionOwner {
   readonly #rekeys: Waiters<void> = new Waiters();
   readonly #closed: Outcome<CloseReason> = new Outcome();
   readonly #proven: Outcome<boolean> = new Outcome();
+  /** Made when it is first asked for: thousands of idle sessions need none. */
+  #confirmations: Confirmations | undefined;
   readonly #receiveLimit: number;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
@@ -165,6 +168,18 @@ export class LiveSession implements Session, ConnectionOwner {
     return this.#request(this.#pings, signal, () => this.#link.ping());
   }
 
+  confirm({ signal }: WaitOptions = {}): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    // Over UDP send() has waited for the acknowledgement already.
+    if (this.transport === "udp") return Promise.resolve();
+    if (this.#closed.value !== undefined) return Promise.reject(new DeliveryUnknownError(this.#closed.value));
+    this.#confirmations ??= new Confirmations(() => {
+      if (!this.#isClosing) this.#link.ping();
+    });
+    const confirmed = this.#confirmations.wait(this.pings);
+    return signal === undefined ? confirmed : aborted(confirmed, signal, () => {});
+  }
+
   rekey({ signal }: WaitOptions = {}): Promise<void> {
     return this.#request(this.#rekeys, signal, () => this.#link.rekey());
   }
@@ -218,6 +233,7 @@ export class LiveSession implements Session, ConnectionOwner {
       case "pong":
         this.#roundTripMs = event.roundTripMs;
         this.#pings.resolveAll(event.roundTripMs);
+        this.#confirmations?.onPong(this.pings);
         break;
       case "rekeyed":
         this.#rekeys.resolveAll();
@@ -263,6 +279,7 @@ export class LiveSession implements Session, ConnectionOwner {
   #onClosed(reason: CloseReason): void {
     this.#pings.rejectAll(() => new SessionClosedError(reason));
     this.#rekeys.rejectAll(() => new SessionClosedError(reason));
+    this.#confirmations?.onClosed(reason);
     this.#proven.settle(false);
     this.#closed.settle(reason);
     this.#inbox.end();

@@ -2,6 +2,7 @@ import { addMs, type Instant, type StreamConnection } from "@usmp/protocol";
 import type { StreamHandlers, StreamTransport } from "@usmp/transport";
 import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
+import type { Turnstile } from "./turnstile.ts";
 import { Outcome, Waiters } from "./waiting.ts";
 
 /** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
@@ -15,6 +16,9 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   readonly #released: (() => void) | undefined;
   readonly #writable: Waiters<void> = new Waiters();
   readonly #gone: Outcome<void> = new Outcome();
+  /** A server's, until the handshake is done: its work waits for its turn there. */
+  turnstile: Turnstile | undefined;
+  #begun = false;
   #flushScheduled = false;
   #blocked = false;
   #turnBytes = 0;
@@ -97,8 +101,27 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   onData(chunk: Uint8Array): void {
+    if (this.turnstile !== undefined) return this.#takeTurn(this.turnstile, chunk);
     this.connection.handleBytes(chunk, this.clock.now());
     this.drain();
+  }
+
+  /** While a chunk waits, nothing more is read: what comes after it keeps its order. */
+  #takeTurn(turnstile: Turnstile, chunk: Uint8Array): void {
+    const finishing = this.#begun;
+    this.#begun = true;
+    const handle = (): void => {
+      this.connection.handleBytes(chunk, this.clock.now());
+      this.drain();
+    };
+    if (!turnstile.busy) return turnstile.pass(handle);
+    this.#transport.pause();
+    const handleLater = (): void => {
+      if (this.#destroyed) return;
+      this.#transport.resume();
+      handle();
+    };
+    turnstile.wait(handleLater, finishing);
   }
 
   onDrain(): void {

@@ -5,7 +5,7 @@ import type { Configuration } from "../configuration/configuration.ts";
 import { addSettingOptions, givenFlags } from "../configuration/options.ts";
 import { dataDirectory } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
-import { closedEvent, messageEvent, sessionEvent } from "../events.ts";
+import { closedEvent, messageEvent, sessionEvent, workerEvent } from "../events.ts";
 import { CommandError } from "../failure.ts";
 import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
@@ -103,6 +103,7 @@ async function runGateway(
     },
     estimateTextBits,
     version: packageVersion(),
+    onWorker: (event) => void reporter.event(workerEvent(event)),
   });
   try {
     const attended = watch(gateway, configuration.echo.value, environment.stdout, reporter);

@@ -7,7 +7,7 @@ import { limitOf, SETTING_NAMES } from "./settings.ts";
 
 type Configurable = Pick<
   GatewayOptions,
-  "dataDirectory" | "tcp" | "udp" | "limits" | "database" | "master" | "development" | "messages" | "http" | "sinks"
+  "dataDirectory" | "tcp" | "udp" | "limits" | "database" | "master" | "development" | "messages" | "http" | "sinks" | "workers"
 >;
 
 /** What the settings mean to the gateway. Throws CommandError "usage" when two of them do not go together. */
@@ -35,6 +35,7 @@ export function gatewayOptions(configuration: Configuration, dataDirectory: stri
     },
     http: http(configuration),
     sinks: value("sinks"),
+    workers: value("workers"),
   };
 }
 

@@ -40,6 +40,7 @@ export interface Values extends LimitValues {
   readonly "http-allowed-hosts": readonly string[];
   readonly "http-allowed-origins": readonly string[];
   readonly sinks: readonly SinkSettings[];
+  readonly workers: number;
   readonly dev: boolean;
   readonly echo: boolean;
 }
@@ -209,6 +210,12 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Values[Name]> }
     initial: "[]",
     description:
       "where stored messages go on to: a list of name, type (file, webhook, or the path of a module), devices (all, when left out) and options",
+  },
+  workers: {
+    group: "Operation",
+    kind: wholeNumber(1, 64),
+    initial: "1",
+    description: "share the ports and the work among so many processes; the registry stays in the first (workers.md)",
   },
   dev: {
     group: "Operation",

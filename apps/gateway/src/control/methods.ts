@@ -43,8 +43,12 @@ export interface ControlMethods {
     params: { id?: string; since?: string; after?: number; limit?: number; follow?: boolean };
     item: MessageView | { dropped: number };
   };
-  /** `data`: base64. Resolves when the message is durable in the queue. */
-  "message.send": { params: { id: string; data: string; ttlMs?: number }; result: OutboundView };
+  /**
+   * `data`: base64. Resolves when the message is durable in the queue. `key`: the sender's own name for it; the same again, for as long as the
+   * record is kept, answers with the message that there is and queues nothing.
+   */
+  "message.send": { params: { id: string; data: string; ttlMs?: number; key?: string }; result: OutboundView };
+  /** In the order in which they were queued; without a state those that wait, sent ones included. */
   "message.queue": { params: { id?: string; state?: OutboundState }; item: OutboundView };
   "message.show": { params: { message: number }; result: OutboundView };
   /** Each state from now on, until it is final. */

@@ -26,8 +26,10 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   /** undefined: no HTTP. */
   readonly http?: HttpSettings | undefined;
   readonly sinks?: readonly SinkSettings[] | undefined;
-  /** Processes that share the ports; 1 or undefined: this one alone. */
+  /** So many processes share the ports; the registry stays in this one. See docs/workers.md. */
   readonly workers?: number | undefined;
+  /** With `workers`: hears of a worker process that has begun or ended. */
+  readonly onWorker?: ListenOptions["onWorker"];
   readonly clock?: Clock | undefined;
   readonly wallClock?: WallClock | undefined;
 }

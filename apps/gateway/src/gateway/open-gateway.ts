@@ -6,6 +6,9 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import { openOutbound } from "../messages/outbound/open-outbound.ts";
+import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
+import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
@@ -15,6 +18,8 @@ import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
 
 /** Graces end, and what was refused is written, within so long. */
 const HOUSEKEEPING_MS = 1_000;
+/** How long an end waits for the fates of messages that devices have been handed: without them they would arrive twice. */
+const FATES_MS = 1_000;
 
 /**
  * Starts a gateway: opens the registry, listens for devices, and answers the command line on its control socket. Rejects with GatewayError,
@@ -30,7 +35,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     );
   }
   const opened = await openRegistry(options);
-  const gateway = new LiveGateway(opened, options);
+  const storage = await openMessageStorage(options).catch(async (error: unknown) => {
+    await opened.registry.close();
+    throw error;
+  });
+  const gateway = new LiveGateway(opened, storage, options);
   try {
     await gateway.open(options);
   } catch (error) {
@@ -46,18 +55,21 @@ class LiveGateway implements Gateway {
   readonly masterExposure: Gateway["masterExposure"];
   readonly events: GatewayEvents = new GatewayEvents();
   readonly #opened: OpenedRegistry;
+  readonly #storage: MessageStorage;
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
+  #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
   #control: ControlServer | undefined;
   #cancelHousekeeping: (() => void) | undefined;
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, storage: MessageStorage, { clock = systemClock }: GatewayOptions) {
     this.#opened = opened;
+    this.#storage = storage;
     this.registry = opened.registry;
     this.created = opened.created;
     this.masterExposure = opened.exposure;
@@ -65,6 +77,7 @@ class LiveGateway implements Gateway {
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
     this.registry.onChange((change) => {
       this.#sessions.endBy(change);
+      this.#outbound?.onChange(change);
       this.events.emit({ type: "registry", time: opened.wallClock.now(), change });
     });
     this.#refusals.onRecord((record) => this.events.emit({ type: "refused", record }));
@@ -72,6 +85,14 @@ class LiveGateway implements Gateway {
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    this.#outbound = await openOutbound({
+      opened: this.#opened,
+      storage: this.#storage,
+      sessions: this.#sessions,
+      settings: options.messages,
+      events: this.events,
+      clock: this.#clock,
+    });
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,
@@ -84,6 +105,7 @@ class LiveGateway implements Gateway {
       onSession: (session) => this.#admit(session),
       onMoved: (session, move) => this.#noteMoved(session, move),
       onRefused: (refusal) => this.#refusals.note(refusal),
+      ...(options.workers === undefined ? {} : { workers: options.workers, onWorker: options.onWorker }),
     });
     this.#control = await ControlServer.open(
       options.dataDirectory,
@@ -91,6 +113,8 @@ class LiveGateway implements Gateway {
       createControlMethods({
         server: this.#server,
         opened: this.#opened,
+        storage: this.#storage,
+        outbound: this.#outbound,
         sessions: this.#sessions,
         refusals: this.#refusals,
         options,
@@ -135,6 +159,7 @@ class LiveGateway implements Gateway {
     // A proof that cannot be written now is kept and written later; the session is good all the same.
     this.registry.noteProven(session.deviceId, admitted.generation).catch(() => {});
     this.events.emit({ type: "session", time: now(), ...facts });
+    this.#outbound?.onSession(admitted);
     for (const listener of this.#listeners) listener(admitted);
   }
 
@@ -156,14 +181,18 @@ class LiveGateway implements Gateway {
   async #keepHouse(): Promise<void> {
     await this.registry.endGraces().catch(() => {});
     await this.#refusals.save().catch(() => {});
+    await this.#outbound?.keepHouse();
   }
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
     await this.#control?.close();
+    await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
+    await this.#outbound?.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
+    await this.#storage.close();
     await this.registry.close();
   }
 }

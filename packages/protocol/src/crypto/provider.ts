@@ -72,15 +72,32 @@ export interface RecordKey {
   /**
    * Seals in place. `frame` is the whole frame, its first 10 header bytes final (they are the AAD; seq and length are read
    * from them by nobody: the nonce is written by the caller at 12..24). The plaintext stands at 24; the provider replaces it
-   * with ciphertext and writes the tag into the last 16 bytes. The CRC field is the caller's, afterwards.
+   * with ciphertext, writes the tag into the last 16 bytes, and last the CRC field: then the frame may leave.
    */
   seal(frame: Uint8Array): void;
+
+  /**
+   * Seals the frames that stand behind each other in bytes[start..end), each prepared as for seal(); their length fields say where one
+   * ends. Nothing is sealed when they do not end at `end` (RangeError). Optional: for providers that gain by a single call.
+   */
+  sealRun?(bytes: Uint8Array, start: number, end: number): void;
 
   /**
    * Opens `frame` (whole, as received) into `out`, whose length must be frame.length - 40. Answers false, with `out` zeroed or
    * untouched and `frame` unchanged, when the tag does not verify.
    */
   open(frame: Uint8Array, out: Uint8Array): boolean;
+
+  /**
+   * Opens the run of good data frames that begins at bytes[start], their plaintexts back to back into `out`, and answers how many. It goes
+   * on while the next frame ends before `end`, and is flawless: magic, version, length, CRC, a type of DATA or DATA_FRAG, the next
+   * number (`seq` first, never the last of all) in header and nonce, the session's part of the nonce, room in `out`, the tag. `bytes`
+   * stays as it is.
+   *
+   * It never says why it stopped: whatever did is handled frame by frame, by the checks that there are anyway. So this is a short cut
+   * and cannot change what is accepted. Optional: for providers that gain by a single call.
+   */
+  openRun?(bytes: Uint8Array, start: number, end: number, seq: number, out: Uint8Array): number;
 
   /** First 8 bytes of HMAC-SHA256(this key, message): the MAC of a UTACK (spec section 6). */
   acknowledgementMac(message: Uint8Array): Uint8Array;

@@ -1,7 +1,7 @@
 import { HEADER_LENGTH, SEALED_OVERHEAD, SESSION_ID_LENGTH } from "../constants.ts";
 import type { RecordKey } from "../crypto/provider.ts";
 import { readU32, writeU32 } from "../wire/bytes.ts";
-import { type Frame, type FrameType, writeCrc, writeHeader } from "../wire/frame.ts";
+import { type Frame, type FrameType, writeHeader } from "../wire/frame.ts";
 
 /** Where the clear nonce stands in a session frame: seq, then the first half of the session id. */
 const NONCE_OFFSET = HEADER_LENGTH;
@@ -42,7 +42,6 @@ export function sealFrame(
     frame.fill(0);
     throw error;
   }
-  writeCrc(frame);
 }
 
 /** True when the clear nonce is the one this session computes for the frame: checked before any decryption. */
