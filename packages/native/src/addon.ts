@@ -38,7 +38,15 @@ export interface Addon {
   seal(keys: number, transmit: boolean, frame: Uint8Array): void;
   sealRun(keys: number, transmit: boolean, bytes: Uint8Array, start: number, end: number): void;
   open(keys: number, transmit: boolean, frame: Uint8Array, out: Uint8Array): boolean;
-  openRun(keys: number, transmit: boolean, bytes: Uint8Array, start: number, end: number, seq: number, out: Uint8Array): number;
+  openRun(
+    keys: number,
+    transmit: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    seq: number,
+    out: Uint8Array,
+  ): number;
   /** Of scratch[0..length), into scratch[0..8). */
   acknowledgementMac(keys: number, transmit: boolean, scratch: Uint8Array, length: number): void;
   /** Key pairs and traffic keys that this thread holds. */

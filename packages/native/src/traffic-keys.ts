@@ -23,10 +23,7 @@ export class NativeTrafficKeys implements TrafficKeys {
   /** Throws UsageError after wipe(). */
   get handle(): number {
     if (this.#handle !== 0) return this.#handle;
-    throw new UsageError(
-      "secret-wiped",
-      "these traffic keys were wiped and cannot be used again: the session is over",
-    );
+    throw new UsageError("secret-wiped", "these traffic keys were wiped and cannot be used again: the session is over");
   }
 
   next(initiator: "us" | "peer", salt: Uint8Array, info: Uint8Array): TrafficKeys {

@@ -6,6 +6,7 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
@@ -59,6 +60,7 @@ class LiveGateway implements Gateway {
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
+  readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
   #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
@@ -67,7 +69,8 @@ class LiveGateway implements Gateway {
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, storage: MessageStorage, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, storage: MessageStorage, options: GatewayOptions) {
+    const { clock = systemClock } = options;
     this.#opened = opened;
     this.#storage = storage;
     this.registry = opened.registry;
@@ -75,6 +78,14 @@ class LiveGateway implements Gateway {
     this.masterExposure = opened.exposure;
     this.#clock = clock;
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
+    this.#observed = new Observed({
+      options,
+      opened,
+      clock,
+      events: this.events,
+      server: () => this.#server,
+      closing: () => this.#closing !== undefined,
+    });
     this.registry.onChange((change) => {
       this.#sessions.endBy(change);
       this.#outbound?.onChange(change);
@@ -85,6 +96,7 @@ class LiveGateway implements Gateway {
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    await this.#observed.open();
     this.#outbound = await openOutbound({
       opened: this.#opened,
       storage: this.#storage,
@@ -93,6 +105,7 @@ class LiveGateway implements Gateway {
       events: this.events,
       clock: this.#clock,
     });
+    this.#observed.follow(this.#storage, this.#outbound);
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,
@@ -117,6 +130,8 @@ class LiveGateway implements Gateway {
         outbound: this.#outbound,
         sessions: this.#sessions,
         refusals: this.#refusals,
+        events: this.events,
+        observed: this.#observed,
         options,
         startedAt: this.#opened.wallClock.now(),
       }),
@@ -141,6 +156,14 @@ class LiveGateway implements Gateway {
     return this.#refusals.onRecord(listener);
   }
 
+  metricsText(): Promise<string> {
+    return this.#observed.metricsText();
+  }
+
+  health(): ReturnType<Gateway["health"]> {
+    return this.#observed.health({ details: true });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -149,6 +172,7 @@ class LiveGateway implements Gateway {
   #admit(session: Session): void {
     const admitted = this.#sessions.admit(session, this.registry);
     if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    this.#observed.sampler.add(admitted);
     const facts = factsOf(admitted);
     const now = (): number => this.#opened.wallClock.now();
     void session.closed.then((reason) => {
@@ -190,6 +214,7 @@ class LiveGateway implements Gateway {
     await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
     await this.#outbound?.close();
+    await this.#observed.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
     await this.#storage.close();

@@ -75,7 +75,7 @@ export interface ProvenPair {
   readonly host: string;
 }
 
-export type SessionVerb = "ping" | "rekey" | "close" | "statistics";
+export type SessionVerb = "ping" | "confirm" | "rekey" | "close" | "statistics";
 
 export type ToWorker =
   | { readonly type: "start"; readonly start: WorkerStart }

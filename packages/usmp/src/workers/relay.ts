@@ -83,6 +83,9 @@ export class Relay {
       case "ping":
         session.ping().then(answer, ended);
         break;
+      case "confirm":
+        session.confirm().then(() => answer(true), ended);
+        break;
       case "rekey":
         session.rekey().then(() => answer(true), ended);
         break;

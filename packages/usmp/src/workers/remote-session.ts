@@ -129,6 +129,15 @@ export class RemoteSession implements Session {
     return (await this.#ask("ping", signal)) as number;
   }
 
+  async confirm({ signal }: WaitOptions = {}): Promise<void> {
+    try {
+      await this.#ask("confirm", signal);
+    } catch (error) {
+      if (!(error instanceof SessionClosedError)) throw error;
+      throw new DeliveryUnknownError(error.reason);
+    }
+  }
+
   async rekey({ signal }: WaitOptions = {}): Promise<void> {
     await this.#ask("rekey", signal);
   }
