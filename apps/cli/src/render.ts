@@ -9,7 +9,7 @@ import { display, escapeUnprintable } from "./printable.ts";
 /** An event in one line for people. Colours follow the stream (a terminal or not) and NO_COLOR. */
 export function renderEvent(event: CliEvent, stream: OutputStream): string {
   const label = styleText(LABEL_STYLE[event.event], event.event.padEnd(LABEL_WIDTH), { stream });
-  return `${label} ${escapeUnprintable(describe(event))}`;
+  return `${label} ${escapeUnprintable(describeEvent(event))}`;
 }
 
 /** A time in RFC 3339 as this host's clocks show it. */
@@ -68,7 +68,8 @@ const LABEL_STYLE = {
   ...FLEET_STYLES,
 } as const;
 
-function describe(event: CliEvent): string {
+/** An event in words, with whatever foreign texts hold in it. */
+export function describeEvent(event: CliEvent): string {
   switch (event.event) {
     case "key":
       return describeKey(event);
