@@ -17,6 +17,7 @@ import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serviceCommand } from "./commands/service.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { whyCommand } from "./commands/why.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { failureOf, usage } from "./failure.ts";
@@ -80,6 +81,7 @@ export function createProgram(
     factoryKeyCommand(context),
     factoryDeriveCommand(context),
     clockCommand(context),
+    tokenCommand(context),
     masterCommand(context),
     auditCommand(context),
     backupCommand(context),

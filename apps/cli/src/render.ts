@@ -47,6 +47,7 @@ const LABEL_STYLE = {
   skipped: "yellow",
   deleted: "yellow",
   seen: "cyan",
+  outbound: "cyan",
   connecting: "cyan",
   session: "green",
   message: "bold",
@@ -88,6 +89,8 @@ export function describeEvent(event: CliEvent): string {
       return `${event.id} generation ${event.generation}`;
     case "seen":
       return `${event.id} ${event.transport} ${event.source}`;
+    case "outbound":
+      return describeOutbound(event);
     case "listening":
       return `${event.transport} ${formatAddress(event)}`;
     case "connecting":
@@ -122,6 +125,8 @@ export function describeEvent(event: CliEvent): string {
     case "restore":
     case "change":
     case "restored":
+    case "token":
+    case "api":
       return describeFleet(event);
     case "service":
       return describeService(event);
@@ -147,6 +152,13 @@ function describeService({
   const answer = version === null ? "no gateway answers" : `gateway ${version} answers`;
   const often = restarts === 0 ? "" : `, started again ${restarts} times`;
   return `${unit} ${state}${process}${often}, ${enabled ? "" : "not "}started at boot; ${answer} on ${data}`;
+}
+
+function describeOutbound(event: CliEvent & { event: "outbound" }): string {
+  const { message, device, state, expiresAt, attempts, maybeTwice } = event;
+  const waits = state === "queued" ? `, at most until ${localTime(expiresAt)}` : "";
+  const tries = attempts > 1 ? `, handed over ${attempts} times` : "";
+  return `${message} to ${device} is ${state}${waits}${tries}${maybeTwice ? ", may have arrived twice" : ""}`;
 }
 
 function describeLink({ device, state, attempt, retryInMs, cause, description }: CliEvent & { event: "link" }): string {

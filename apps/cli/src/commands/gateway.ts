@@ -11,6 +11,7 @@ import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter, ReportOptions } from "../reporter.ts";
 import { shellWord } from "../shell-word.ts";
+import { tellApi } from "../tell-api.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
@@ -127,6 +128,7 @@ async function runGateway(
     const devices = registry.deviceCount;
     await reporter.event({ event: "gateway", data: directory, devices, created, dev });
     for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
+    await tellApi(gateway, directory, options, { environment, reporter });
     for (const address of server.addresses.flatMap((bound) => deviceAddresses(bound))) {
       await reporter.event({ event: "address", ...address });
     }

@@ -6,6 +6,7 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
 import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
@@ -16,6 +17,7 @@ import type { RefusalRecord } from "../why/refusal-record.ts";
 import { Refusals } from "../why/refusals.ts";
 import { DeviceSessions } from "./device-sessions.ts";
 import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
+import { type OpenedHttp, openHttp } from "./open-http.ts";
 
 /** Graces end, and what was refused is written, within so long. */
 const HOUSEKEEPING_MS = 1_000;
@@ -65,6 +67,7 @@ class LiveGateway implements Gateway {
   #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
   #control: ControlServer | undefined;
+  #http: OpenedHttp | undefined;
   #cancelHousekeeping: (() => void) | undefined;
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -120,27 +123,40 @@ class LiveGateway implements Gateway {
       onRefused: (refusal) => this.#refusals.note(refusal),
       ...(options.workers === undefined ? {} : { workers: options.workers, onWorker: options.onWorker }),
     });
+    const methods = createControlMethods({
+      server: this.#server,
+      opened: this.#opened,
+      storage: this.#storage,
+      outbound: this.#outbound,
+      sessions: this.#sessions,
+      refusals: this.#refusals,
+      events: this.events,
+      observed: this.#observed,
+      options,
+      startedAt: this.#opened.wallClock.now(),
+    });
     this.#control = await ControlServer.open(
       options.dataDirectory,
       { version: options.version, dev: options.development },
-      createControlMethods({
-        server: this.#server,
-        opened: this.#opened,
-        storage: this.#storage,
-        outbound: this.#outbound,
-        sessions: this.#sessions,
-        refusals: this.#refusals,
-        events: this.events,
-        observed: this.#observed,
-        options,
-        startedAt: this.#opened.wallClock.now(),
-      }),
+      methods,
     );
+    this.#http = await openHttp(options, methods, this.#opened, {
+      clock: this.#clock,
+      observed: this.#observed,
+    });
     this.#scheduleHousekeeping();
   }
 
   get server(): Server {
     return this.#server as Server;
+  }
+
+  get httpAddress(): HttpAddress | undefined {
+    return this.#http?.server.address;
+  }
+
+  takeFirstToken(): string | undefined {
+    return this.#http?.takeFirstToken();
   }
 
   session(id: string): GatewaySession | undefined {
@@ -210,6 +226,7 @@ class LiveGateway implements Gateway {
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
+    await this.#http?.server.close();
     await this.#control?.close();
     await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
