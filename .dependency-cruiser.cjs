@@ -24,7 +24,8 @@ module.exports = {
 
     // Between packages: only through another package's index.
     only("protocol-imports-no-package", "packages/protocol/src/", []),
-    only("crypto-imports-protocol", "packages/crypto/src/", index("protocol")),
+    only("native-imports-protocol", "packages/native/src/", index("protocol")),
+    only("crypto-imports-protocol-and-native", "packages/crypto/src/", index("protocol", "native")),
     only("transport-imports-no-package", "packages/transport/src/", []),
     only("usmp-imports-the-libraries", "packages/usmp/src/", index("protocol", "crypto", "transport")),
     only("testkit-imports-the-libraries", "packages/testkit/src/", index("protocol", "crypto", "transport")),
@@ -44,7 +45,8 @@ module.exports = {
       name: "shipped-code-imports-declared-dependencies",
       severity: "error",
       from: { path: "^(packages/(?!testkit/)|apps/)[^/]+/(src|bin)/|^apps/[^/]+/bin/" },
-      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
+      // A peer is one that its user declares.
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm-peer"] },
     },
 
     // Inside the gateway: keys and storage know nothing of sockets, and the doctor sees a gateway as the command line does.

@@ -1,9 +1,11 @@
-import type { DeviceView, OutboundView, SeenView } from "@usmp/gateway";
+import type { DeviceView, OutboundView, SeenView, SessionView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
+import type { SettingEvent } from "./configuration/print.ts";
 import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
+import type { ServiceEvent, UnitEvent } from "./service/service-events.ts";
 
 /**
  * What commands report: one object a line under --json, one line of text without it. Names and meanings are stable; docs/cli.md
@@ -14,8 +16,9 @@ export type CliEvent =
   | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
   | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
-  | { readonly event: "notice"; readonly topic: "master" | "dev"; readonly message: string }
+  | { readonly event: "notice"; readonly topic: string; readonly message: string }
   | ({ readonly event: "device" } & DeviceView)
+  | ({ readonly event: "live" } & SessionView)
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
   | ({ readonly event: "seen" } & SeenView)
@@ -34,6 +37,9 @@ export type CliEvent =
   | RefusedEvent
   | WorkerLifeEvent
   | FleetEvent
+  | SettingEvent
+  | ServiceEvent
+  | UnitEvent
   | ErrorEvent;
 
 export interface KeyEvent {
@@ -245,7 +251,7 @@ export function statsEvent(session: Session): CliEvent {
   };
 }
 
-export function movedEvent(session: Session, { from, to, proven }: Move): CliEvent {
+export function movedEvent(session: SessionNames, { from, to, proven }: Move): CliEvent {
   return { event: "moved", ...identity(session), from: peerText(from), to: peerText(to), proven };
 }
 

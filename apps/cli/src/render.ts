@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { formatAddress } from "usmp";
+import { settingLine } from "./configuration/print.ts";
 import type { OutputStream } from "./environment.ts";
 import type { CliEvent, KeyEvent } from "./events.ts";
 import { describeFleet, FLEET_STYLES } from "./fleet-events.ts";
@@ -8,7 +9,7 @@ import { display, escapeUnprintable } from "./printable.ts";
 /** An event in one line for people. Colours follow the stream (a terminal or not) and NO_COLOR. */
 export function renderEvent(event: CliEvent, stream: OutputStream): string {
   const label = styleText(LABEL_STYLE[event.event], event.event.padEnd(LABEL_WIDTH), { stream });
-  return `${label} ${escapeUnprintable(describe(event))}`;
+  return `${label} ${escapeUnprintable(describeEvent(event))}`;
 }
 
 /** A time in RFC 3339 as this host's clocks show it. */
@@ -42,6 +43,7 @@ const LABEL_STYLE = {
   address: "cyan",
   notice: "yellow",
   device: "cyan",
+  live: "green",
   skipped: "yellow",
   deleted: "yellow",
   seen: "cyan",
@@ -59,11 +61,15 @@ const LABEL_STYLE = {
   undelivered: "red",
   refused: "red",
   worker: "yellow",
+  setting: "cyan",
+  service: "cyan",
+  unit: "cyan",
   error: "red",
   ...FLEET_STYLES,
 } as const;
 
-function describe(event: CliEvent): string {
+/** An event in words, with whatever foreign texts hold in it. */
+export function describeEvent(event: CliEvent): string {
   switch (event.event) {
     case "key":
       return describeKey(event);
@@ -75,6 +81,8 @@ function describe(event: CliEvent): string {
       return `${event.topic}: ${event.message}`;
     case "device":
       return `${event.id} ${event.state}`;
+    case "live":
+      return `${event.device} ${event.transport} ${event.peer} ${event.rate}/s`;
     case "skipped":
       return `${event.id} ${event.reason}`;
     case "deleted":
@@ -117,10 +125,33 @@ function describe(event: CliEvent): string {
     case "restore":
     case "change":
     case "restored":
+    case "token":
+    case "api":
       return describeFleet(event);
+    case "service":
+      return describeService(event);
+    case "unit":
+      return event.path;
+    case "setting":
+      return settingLine(event);
     case "error":
       return `${event.code}: ${event.message}`;
   }
+}
+
+function describeService({
+  unit,
+  state,
+  enabled,
+  pid,
+  restarts,
+  data,
+  version,
+}: CliEvent & { event: "service" }): string {
+  const process = pid === null ? "" : `, pid ${pid}`;
+  const answer = version === null ? "no gateway answers" : `gateway ${version} answers`;
+  const often = restarts === 0 ? "" : `, started again ${restarts} times`;
+  return `${unit} ${state}${process}${often}, ${enabled ? "" : "not "}started at boot; ${answer} on ${data}`;
 }
 
 function describeOutbound(event: CliEvent & { event: "outbound" }): string {

@@ -6,6 +6,8 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
+import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
@@ -15,6 +17,7 @@ import type { RefusalRecord } from "../why/refusal-record.ts";
 import { Refusals } from "../why/refusals.ts";
 import { DeviceSessions } from "./device-sessions.ts";
 import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
+import { type OpenedHttp, openHttp } from "./open-http.ts";
 
 /** Graces end, and what was refused is written, within so long. */
 const HOUSEKEEPING_MS = 1_000;
@@ -59,15 +62,18 @@ class LiveGateway implements Gateway {
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
+  readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
   #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
   #control: ControlServer | undefined;
+  #http: OpenedHttp | undefined;
   #cancelHousekeeping: (() => void) | undefined;
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, storage: MessageStorage, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, storage: MessageStorage, options: GatewayOptions) {
+    const { clock = systemClock } = options;
     this.#opened = opened;
     this.#storage = storage;
     this.registry = opened.registry;
@@ -75,6 +81,14 @@ class LiveGateway implements Gateway {
     this.masterExposure = opened.exposure;
     this.#clock = clock;
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
+    this.#observed = new Observed({
+      options,
+      opened,
+      clock,
+      events: this.events,
+      server: () => this.#server,
+      closing: () => this.#closing !== undefined,
+    });
     this.registry.onChange((change) => {
       this.#sessions.endBy(change);
       this.#outbound?.onChange(change);
@@ -85,6 +99,7 @@ class LiveGateway implements Gateway {
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    await this.#observed.open();
     this.#outbound = await openOutbound({
       opened: this.#opened,
       storage: this.#storage,
@@ -93,6 +108,7 @@ class LiveGateway implements Gateway {
       events: this.events,
       clock: this.#clock,
     });
+    this.#observed.follow(this.#storage, this.#outbound);
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,
@@ -107,25 +123,40 @@ class LiveGateway implements Gateway {
       onRefused: (refusal) => this.#refusals.note(refusal),
       ...(options.workers === undefined ? {} : { workers: options.workers, onWorker: options.onWorker }),
     });
+    const methods = createControlMethods({
+      server: this.#server,
+      opened: this.#opened,
+      storage: this.#storage,
+      outbound: this.#outbound,
+      sessions: this.#sessions,
+      refusals: this.#refusals,
+      events: this.events,
+      observed: this.#observed,
+      options,
+      startedAt: this.#opened.wallClock.now(),
+    });
     this.#control = await ControlServer.open(
       options.dataDirectory,
       { version: options.version, dev: options.development },
-      createControlMethods({
-        server: this.#server,
-        opened: this.#opened,
-        storage: this.#storage,
-        outbound: this.#outbound,
-        sessions: this.#sessions,
-        refusals: this.#refusals,
-        options,
-        startedAt: this.#opened.wallClock.now(),
-      }),
+      methods,
     );
+    this.#http = await openHttp(options, methods, this.#opened, {
+      clock: this.#clock,
+      observed: this.#observed,
+    });
     this.#scheduleHousekeeping();
   }
 
   get server(): Server {
     return this.#server as Server;
+  }
+
+  get httpAddress(): HttpAddress | undefined {
+    return this.#http?.server.address;
+  }
+
+  takeFirstToken(): string | undefined {
+    return this.#http?.takeFirstToken();
   }
 
   session(id: string): GatewaySession | undefined {
@@ -141,6 +172,14 @@ class LiveGateway implements Gateway {
     return this.#refusals.onRecord(listener);
   }
 
+  metricsText(): Promise<string> {
+    return this.#observed.metricsText();
+  }
+
+  health(): ReturnType<Gateway["health"]> {
+    return this.#observed.health({ details: true });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -149,6 +188,7 @@ class LiveGateway implements Gateway {
   #admit(session: Session): void {
     const admitted = this.#sessions.admit(session, this.registry);
     if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    this.#observed.sampler.add(admitted);
     const facts = factsOf(admitted);
     const now = (): number => this.#opened.wallClock.now();
     void session.closed.then((reason) => {
@@ -186,12 +226,14 @@ class LiveGateway implements Gateway {
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
+    await this.#http?.server.close();
     await this.#control?.close();
     await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
     await this.#outbound?.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
+    await this.#observed.close();
     await this.#storage.close();
     await this.registry.close();
   }

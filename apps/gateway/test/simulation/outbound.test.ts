@@ -47,7 +47,7 @@ class Schedule {
     const faults = new Faults(random.fork());
     const test = await TestQueue.open(home, {
       settings: { drainPerSecond: random.pick([3, 20, 200]), queuePerDevice: 40 },
-      wrap: (store) => (schedule?.#faults ?? faults).wrap(store),
+      wrap: (store) => (schedule === undefined ? faults : schedule.#faults).wrap(store),
     });
     for (const device of DEVICES) test.states.set(device, "active");
     schedule = new Schedule(test, random, faults);

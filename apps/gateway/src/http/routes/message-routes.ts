@@ -1,5 +1,7 @@
 import { z } from "zod";
-import type { MessageView, OutboundView, SessionView } from "../../control/methods.ts";
+import type { MessageView, OutboundView, SessionView, TokenRole } from "../../control/methods.ts";
+import type { GatewayEventType } from "../../events/gateway-events.ts";
+import { HttpProblem, quoted } from "../problem.ts";
 import type { ParamsOf, RoutesOf } from "./route.ts";
 import { count, deviceId, moment, nothing, TEN_YEARS_MS, text, transport, exactly } from "./shared.ts";
 
@@ -97,7 +99,7 @@ const session = exactly<SessionView>()(
 );
 const event = z.looseObject({ type: z.string() }).meta({ id: "Event" });
 
-const LAST_ID = { param: "after", next: (item: { id?: number }) => item.id } as const;
+const LAST_ID = { param: "after", next: (item: { id?: number }) => item.id, limited: true } as const;
 
 export const MESSAGE_ROUTES: RoutesOf<
   | "message.log"
@@ -178,5 +180,24 @@ export const MESSAGE_ROUTES: RoutesOf<
     params: followEvents,
     item: event,
     live: "always",
+    narrow: withoutMessages,
   },
 };
+
+/** What a viewer, who reads no messages, may follow. */
+const VIEWER_EVENTS: readonly GatewayEventType[] = [
+  "session",
+  "session-ended",
+  "moved",
+  "refused",
+  "registry",
+  "notice",
+];
+
+function withoutMessages(params: ParamsOf<"events">, role: TokenRole): ParamsOf<"events"> {
+  if (role !== "viewer") return params;
+  const { types = VIEWER_EVENTS } = params;
+  const denied = types.find((type) => !VIEWER_EVENTS.some((each) => each === type));
+  if (denied === undefined) return { ...params, types };
+  throw new HttpProblem(403, "forbidden", `events of type ${quoted(denied)} need a token of role operator`);
+}
