@@ -7,7 +7,17 @@ import { limitOf, SETTING_NAMES } from "./settings.ts";
 
 type Configurable = Pick<
   GatewayOptions,
-  "dataDirectory" | "tcp" | "udp" | "limits" | "database" | "master" | "development" | "messages" | "http" | "sinks" | "workers"
+  | "dataDirectory"
+  | "tcp"
+  | "udp"
+  | "limits"
+  | "database"
+  | "master"
+  | "development"
+  | "messages"
+  | "http"
+  | "sinks"
+  | "workers"
 >;
 
 /** What the settings mean to the gateway. Throws CommandError "usage" when two of them do not go together. */

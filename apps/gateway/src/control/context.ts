@@ -2,6 +2,7 @@ import type { Server } from "usmp";
 import type { DeviceSessions } from "../gateway/device-sessions.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
+import type { Inbound } from "../messages/inbound/open-inbound.ts";
 import type { MessageStorage } from "../messages/storage.ts";
 import type { Actor, WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
@@ -14,6 +15,7 @@ export interface ControlContext {
   readonly opened: OpenedRegistry;
   readonly storage: MessageStorage;
   readonly outbound: OutboundQueue;
+  readonly inbound: Inbound;
   readonly sessions: DeviceSessions;
   readonly refusals: Refusals;
   readonly options: GatewayOptions;

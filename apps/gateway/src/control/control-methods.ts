@@ -1,6 +1,7 @@
 import type { ControlContext } from "./context.ts";
 import { deviceMethods } from "./device-methods.ts";
 import { keepingMethods } from "./keeping-methods.ts";
+import { logMethods } from "./log-methods.ts";
 import { outboundMethods } from "./outbound-methods.ts";
 import { recordMethods } from "./record-methods.ts";
 import type { ControlHandlers } from "./server.ts";
@@ -14,6 +15,7 @@ export function createControlMethods(context: ControlContext): ControlHandlers {
     ...deviceMethods(context),
     ...recordMethods(context),
     ...keepingMethods(context),
+    ...logMethods(context),
     ...outboundMethods(context),
     ...tokenMethods(context),
   } as ControlHandlers;
