@@ -17,6 +17,7 @@ import {
   begin,
   client,
   DEVICE,
+  event,
   freeAddress,
   type Listening,
   library,
@@ -168,6 +169,14 @@ async function collectSamples(
   const failing = begin(["send", await freeAddress(), "x", "--json", "--allow-weak", "--psk", TEST_KEY.slice(32)]);
   await failing.done;
   collect([...failing.environment.stdout.objects, ...failing.environment.stderr.objects]);
+
+  const workers = await serve("--workers", "1");
+  const { pid } = await event(workers, "worker");
+  process.kill(Number(pid), "SIGKILL");
+  await workers.environment.stdout.line((line) => line.includes('"ended"'));
+  workers.environment.stop();
+  await workers.done;
+  collect(workers.environment.stdout.objects);
 
   await collectGatewaySamples(collect, join(folder, "data"), folder);
 

@@ -44,7 +44,7 @@ export interface SessionSettings {
   readonly receiveBufferBytes?: number | undefined;
   /** Lets the well-known development key in. For a bench, never for production (P7). */
   readonly development?: boolean | undefined;
-  /** Cryptography to use; default: node:crypto. */
+  /** Cryptography to use; default: the native addon where it is built, else node:crypto (docs/performance.md). */
   readonly crypto?: CryptoProvider | undefined;
   /** Time to live by; default: the process's monotonic clock. Tests pass a virtual one. */
   readonly clock?: Clock | undefined;
@@ -170,6 +170,9 @@ export interface Refusal {
   readonly breach?: Breach | undefined;
 }
 
+/** What Session.onMessage calls; a promise holds the next message back. */
+export type MessageHandler = (message: Uint8Array) => Promise<void> | undefined | void;
+
 /** An established session: an async iterable of its messages that also sends. It runs by itself, read or not. */
 export interface Session extends AsyncIterable<Uint8Array> {
   readonly deviceId: string;
@@ -197,6 +200,13 @@ export interface Session extends AsyncIterable<Uint8Array> {
    * AbortError, when `signal` gave up the wait: a message whose sending had begun is still delivered.
    */
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void>;
+  /**
+   * Called with each message, the ones that came before included: what costs the least, for a server with many sessions. While a promise
+   * that it answered is not settled, the next message waits, and the peer with it when too many do. What it throws is an uncaught
+   * exception, what it rejects with an unhandled rejection; but for a SessionClosedError, which `closed` tells as well. While it is set, messages are
+   * neither iterated nor received.
+   */
+  onMessage: MessageHandler | undefined;
   /** The next message, or undefined once the session has ended and everything received was read. */
   receive(options?: WaitOptions): Promise<Uint8Array | undefined>;
   /**

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import {
   DEFAULT_REKEYING,
   Gate,
@@ -80,7 +80,7 @@ export class LiveServer implements Server, Reception {
 
   constructor(options: ListenOptions, part?: ServerPart) {
     this.#part = part;
-    const crypto = options.crypto ?? nodeCrypto;
+    const crypto = options.crypto ?? defaultCrypto();
     const timing = parseTiming(options);
     const own = new Set((options.ownDeviceIds ?? []).map((id) => formatDeviceId(parseDeviceId(id, "ownDeviceIds"))));
     const limits = parseLimits(options.limits);

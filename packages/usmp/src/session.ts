@@ -5,9 +5,10 @@ import {
   type Connection,
   type ConnectionEvent,
   constants,
+  copyBytes,
   UsageError,
 } from "@usmp/protocol";
-import type { Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import type { MessageHandler, Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
 import { Confirmations } from "./confirmations.ts";
 import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
@@ -15,7 +16,7 @@ import type { ConnectionOwner } from "./driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import type { Unread } from "./unread.ts";
-import { aborted, Outcome, Waiters } from "./waiting.ts";
+import { aborted, DONE, Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
 
@@ -65,6 +66,9 @@ export class LiveSession implements Session, ConnectionOwner {
   #confirmations: Confirmations | undefined;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
+  #onMessageHandler: MessageHandler | undefined;
+  /** A handler's promise is awaited before the next message is handed over. */
+  #handling = false;
   #paused = false;
   #closing = false;
   #roundTripMs: number | undefined;
@@ -142,7 +146,17 @@ export class LiveSession implements Session, ConnectionOwner {
     };
   }
 
-  send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
+  get onMessage(): MessageHandler | undefined {
+    return this.#onMessageHandler;
+  }
+
+  set onMessage(handler: MessageHandler | undefined) {
+    this.#onMessageHandler = handler;
+    if (handler !== undefined) this.#handOver();
+  }
+
+  send(message: Uint8Array | string, options?: WaitOptions): Promise<void> {
+    const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
     let bytes: Uint8Array;
@@ -262,10 +276,49 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onMessage(data: Uint8Array): void {
-    this.#unread.noteReceived(data.length, this.#inbox.push(data));
+    const handler = this.#handling || this.#inbox.length > 0 ? undefined : this.#onMessageHandler;
+    const read = handler !== undefined || this.#inbox.give(data);
+    // It lies in memory that much else shared, which it must not hold while it waits.
+    if (!read) this.#inbox.keep(copyBytes(data));
+    this.#unread.noteReceived(data.length, read);
+    if (handler !== undefined) this.#handle(handler, data);
     if (this.#paused || !this.#unread.full) return;
     this.#paused = true;
     this.#link.pause();
+  }
+
+  #handle(handler: MessageHandler, message: Uint8Array): void {
+    try {
+      const handled = handler(message);
+      if (handled === undefined || handled === DONE) return;
+      this.#handling = true;
+      const goOn = (): void => this.#onHandled();
+      handled.then(goOn, (error: unknown) => {
+        goOn();
+        // The session's end is told by `closed`; all else is the application's to see.
+        if (!(error instanceof SessionClosedError)) throw error;
+      });
+    } catch (error) {
+      // Not into the pump, which has more to do.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  #onHandled(): void {
+    this.#handling = false;
+    this.#handOver();
+  }
+
+  /** Hands over what was kept, until a handler takes its time. */
+  #handOver(): void {
+    while (this.#onMessageHandler !== undefined && !this.#handling) {
+      const message = this.#inbox.poll();
+      if (message === undefined) return;
+      this.#noteRead(message.length);
+      this.#handle(this.#onMessageHandler, message);
+    }
   }
 
   /** Lets the peer go on when half of what may wait is free again. */

@@ -1,6 +1,8 @@
 import type { Server } from "usmp";
+import type { GatewayEvents } from "../events/gateway-events.ts";
 import type { DeviceSessions } from "../gateway/device-sessions.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
+import type { Observed } from "../observe/observed.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import type { Inbound } from "../messages/inbound/open-inbound.ts";
 import type { MessageStorage } from "../messages/storage.ts";
@@ -18,6 +20,8 @@ export interface ControlContext {
   readonly inbound: Inbound;
   readonly sessions: DeviceSessions;
   readonly refusals: Refusals;
+  readonly events: GatewayEvents;
+  readonly observed: Observed;
   readonly options: GatewayOptions;
   readonly startedAt: WallMs;
 }

@@ -1,4 +1,5 @@
 import type { Clock, ListenOptions, Server, Session } from "usmp";
+import type { HealthView } from "../control/methods.ts";
 import type { GatewayEvents } from "../events/gateway-events.ts";
 import type { HttpSettings } from "../http/http-settings.ts";
 import type { DiskExposure, MasterSource, MasterSurroundings } from "../master/sources.ts";
@@ -48,6 +49,10 @@ export interface Gateway {
   onSession(listener: (session: GatewaySession) => void): () => void;
   /** Called with each refused attempt, as the record that it is counted in. */
   onRefused(listener: (record: RefusalRecord) => void): () => void;
+  /** What happens at it and within it, as Prometheus' text. */
+  metricsText(): Promise<string>;
+  /** Whether devices can connect and be heard, and what keeps them from it. */
+  health(): Promise<HealthView>;
   /** Says BYE to every session and ends; bounded as Server.close() is. */
   close(): Promise<void>;
 }

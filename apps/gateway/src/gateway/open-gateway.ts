@@ -7,6 +7,7 @@ import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
 import { type Inbound, openInbound } from "../messages/inbound/open-inbound.ts";
+import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
@@ -60,6 +61,7 @@ class LiveGateway implements Gateway {
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
+  readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
   #inbound: Inbound | undefined;
   #outbound: OutboundQueue | undefined;
@@ -69,7 +71,8 @@ class LiveGateway implements Gateway {
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, storage: MessageStorage, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, storage: MessageStorage, options: GatewayOptions) {
+    const { clock = systemClock } = options;
     this.#opened = opened;
     this.#storage = storage;
     this.registry = opened.registry;
@@ -77,6 +80,14 @@ class LiveGateway implements Gateway {
     this.masterExposure = opened.exposure;
     this.#clock = clock;
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
+    this.#observed = new Observed({
+      options,
+      opened,
+      clock,
+      events: this.events,
+      server: () => this.#server,
+      closing: () => this.#closing !== undefined,
+    });
     this.registry.onChange((change) => {
       this.#sessions.endBy(change);
       this.#outbound?.onChange(change);
@@ -88,6 +99,7 @@ class LiveGateway implements Gateway {
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
     this.#inbound = await openInbound(this.#opened, this.#storage, options.messages, this.events, this.#clock);
+    await this.#observed.open();
     this.#outbound = await openOutbound({
       opened: this.#opened,
       storage: this.#storage,
@@ -96,6 +108,7 @@ class LiveGateway implements Gateway {
       events: this.events,
       clock: this.#clock,
     });
+    this.#observed.follow(this.#storage, this.#outbound);
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,
@@ -122,6 +135,8 @@ class LiveGateway implements Gateway {
         outbound: this.#outbound,
         sessions: this.#sessions,
         refusals: this.#refusals,
+        events: this.events,
+        observed: this.#observed,
         options,
         startedAt: this.#opened.wallClock.now(),
       }),
@@ -146,6 +161,14 @@ class LiveGateway implements Gateway {
     return this.#refusals.onRecord(listener);
   }
 
+  metricsText(): Promise<string> {
+    return this.#observed.metricsText();
+  }
+
+  health(): ReturnType<Gateway["health"]> {
+    return this.#observed.health({ details: true });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -154,6 +177,7 @@ class LiveGateway implements Gateway {
   #admit(session: Session): void {
     const admitted = this.#sessions.admit(session, this.registry);
     if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    this.#observed.sampler.add(admitted);
     const facts = factsOf(admitted);
     const now = (): number => this.#opened.wallClock.now();
     const inbound = this.#inbound as Inbound;
@@ -201,6 +225,7 @@ class LiveGateway implements Gateway {
     await this.#server?.close();
     await this.#inbound?.intake.close();
     await this.#outbound?.close();
+    await this.#observed.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
     await this.#storage.close();

@@ -1,12 +1,15 @@
 import type { InboundMessage } from "../messages/messages.ts";
 
 /**
- * Where stored messages go on to: write one in a module of its own and name it in the configuration. It gets batches in order, one at a
- * time; a batch that it rejects comes again after a backoff, so a message may come twice, and `message.id` tells. It is never waited for:
- * what exceeds its bounded buffer is dropped, the oldest first, and counted by cause.
+ * Where stored messages go on to: write one in a module of its own and name that in the configuration (docs/sinks.md has one in 50 lines).
+ * It gets batches in order, one at a time; a batch that it rejects comes again, the same, after a backoff, so a message may come twice, and
+ * `message.id` tells. It is never waited for: what exceeds its bounded buffer is dropped, the oldest first, and counted by cause.
  */
 export interface Sink {
-  /** Resolves when the batch is safe where it belongs. A SinkError with `retry: false` says that trying again is useless. */
+  /**
+   * Resolves when the batch is safe where it belongs. When it rejects or throws, the batch comes again; an error whose `retry` is false, such
+   * as a SinkError, says that this is useless. `signal` aborts when it takes too long, and at the gateway's end.
+   */
   deliver(batch: readonly InboundMessage[], signal: AbortSignal): Promise<void>;
   close?(): Promise<void>;
 }
@@ -24,10 +27,13 @@ export interface SinkContext {
 export class SinkError extends Error {
   override readonly name = "SinkError";
   readonly retry: boolean;
+  /** The receiver asked to be left alone for so long. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: ErrorOptions & { readonly retry: boolean }) {
+  constructor(message: string, options: ErrorOptions & { readonly retry: boolean; readonly retryAfterMs?: number }) {
     super(message, options);
     this.retry = options.retry;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

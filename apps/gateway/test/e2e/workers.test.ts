@@ -65,6 +65,9 @@ describe.each(["tcp", "udp"] as const)("a gateway with two workers over %s", (tr
     await renewed.send("renewed");
     expect(await session.closed).toEqual({ code: "closed-by-peer" });
     await expect.poll(() => running.gateway.session(idOf(1))?.generation).toBe(2);
+    await expect
+      .poll(() => running.control.call("device.show", { id: idOf(1) }))
+      .toMatchObject({ state: "active", provenGeneration: 2, previousGeneration: null });
     expect(await running.refused(idOf(1), old.psk, transport)).toMatchObject({ cause: "old-generation", holds: 1 });
     expect(await running.refused(idOf(1), bytesOf("ab".repeat(32)), transport)).toMatchObject({ cause: "wrong-key" });
     expect(await running.refused("02:00:00:00:00:99", fresh.psk, transport)).toMatchObject({ cause: "unknown-device" });

@@ -78,7 +78,7 @@ export interface ProvenPair {
   readonly host: string;
 }
 
-export type SessionVerb = "confirm" | "ping" | "rekey" | "close" | "statistics";
+export type SessionVerb = "ping" | "confirm" | "rekey" | "close" | "statistics";
 
 export type ToWorker =
   | { readonly type: "start"; readonly start: WorkerStart }

@@ -84,11 +84,11 @@ export class Relay {
       this.#context.tell({ type: "answer", session: this.#number, request, value });
     const ended = (): void => answer(undefined);
     switch (verb) {
-      case "confirm":
-        session.confirm().then(() => answer(true), ended);
-        break;
       case "ping":
         session.ping().then(answer, ended);
+        break;
+      case "confirm":
+        session.confirm().then(() => answer(true), ended);
         break;
       case "rekey":
         session.rekey().then(() => answer(true), ended);

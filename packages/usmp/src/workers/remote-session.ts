@@ -129,11 +129,16 @@ export class RemoteSession implements Session {
     return Promise.resolve(message);
   }
 
+  async ping({ signal }: WaitOptions = {}): Promise<number> {
+    return (await this.#ask("ping", signal)) as number;
+  }
+
   async confirm({ signal }: WaitOptions = {}): Promise<void> {
     try {
       await this.#ask("confirm", signal);
     } catch (error) {
-      throw error instanceof SessionClosedError ? new DeliveryUnknownError(await this.closed) : error;
+      if (!(error instanceof SessionClosedError)) throw error;
+      throw new DeliveryUnknownError(error.reason);
     }
   }
 
@@ -141,10 +146,6 @@ export class RemoteSession implements Session {
   accept(messages = 1): void {
     this.#unaccepted = countAfterAccepting(this.#unaccepted, messages);
     if (this.open && messages > 0) this.#worker.accept(this.number, messages);
-  }
-
-  async ping({ signal }: WaitOptions = {}): Promise<number> {
-    return (await this.#ask("ping", signal)) as number;
   }
 
   async rekey({ signal }: WaitOptions = {}): Promise<void> {
