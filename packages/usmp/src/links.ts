@@ -5,7 +5,7 @@ import type { DatagramDriver } from "./datagram-driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import type { SessionLink } from "./session.ts";
 import type { StreamDriver } from "./stream-driver.ts";
-import { aborted, DONE, type Deferred, deferred } from "./waiting.ts";
+import { aborted, type Deferred, DONE, deferred } from "./waiting.ts";
 
 /** A session's link over TCP: a message is done when the transport has taken it. */
 export class StreamLink implements SessionLink {

@@ -14,9 +14,10 @@ import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
+import { Handover } from "./handover.ts";
 import { Inbox } from "./inbox.ts";
 import type { Unread } from "./unread.ts";
-import { aborted, DONE, Outcome, Waiters } from "./waiting.ts";
+import { aborted, Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
 
@@ -66,9 +67,7 @@ export class LiveSession implements Session, ConnectionOwner {
   #confirmations: Confirmations | undefined;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
-  #onMessageHandler: MessageHandler | undefined;
-  /** A handler's promise is awaited before the next message is handed over. */
-  #handling = false;
+  #handover: Handover | undefined;
   #paused = false;
   #closing = false;
   #roundTripMs: number | undefined;
@@ -147,12 +146,13 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   get onMessage(): MessageHandler | undefined {
-    return this.#onMessageHandler;
+    return this.#handover?.handler;
   }
 
   set onMessage(handler: MessageHandler | undefined) {
-    this.#onMessageHandler = handler;
-    if (handler !== undefined) this.#handOver();
+    this.#handover?.stop();
+    this.#handover = handler && new Handover(handler, () => this.#takeKept());
+    this.#handover?.drain();
   }
 
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void> {
@@ -171,10 +171,8 @@ export class LiveSession implements Session, ConnectionOwner {
 
   receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(signal);
-    this.#noteRead(message.length);
-    return Promise.resolve(message);
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
   }
 
   accept(messages = 1): void {
@@ -234,9 +232,8 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#inbox.poll();
+    const message = this.#takeKept();
     if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
-    this.#noteRead(message.length);
     return Promise.resolve({ done: false, value: message });
   }
 
@@ -276,49 +273,24 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onMessage(data: Uint8Array): void {
-    const handler = this.#handling || this.#inbox.length > 0 ? undefined : this.#onMessageHandler;
-    const read = handler !== undefined || this.#inbox.give(data);
-    // It lies in memory that much else shared, which it must not hold while it waits.
-    if (!read) this.#inbox.keep(copyBytes(data));
-    this.#unread.noteReceived(data.length, read);
-    if (handler !== undefined) this.#handle(handler, data);
+    if (this.#handover?.ready && this.#inbox.length === 0) {
+      this.#unread.noteReceived(data.length, true);
+      this.#handover.handle(data);
+    } else {
+      const given = this.#inbox.give(data);
+      // It lies in memory that much else shared, which it must not hold while it waits.
+      if (!given) this.#inbox.keep(copyBytes(data));
+      this.#unread.noteReceived(data.length, given);
+    }
     if (this.#paused || !this.#unread.full) return;
     this.#paused = true;
     this.#link.pause();
   }
 
-  #handle(handler: MessageHandler, message: Uint8Array): void {
-    try {
-      const handled = handler(message);
-      if (handled === undefined || handled === DONE) return;
-      this.#handling = true;
-      const goOn = (): void => this.#onHandled();
-      handled.then(goOn, (error: unknown) => {
-        goOn();
-        // The session's end is told by `closed`; all else is the application's to see.
-        if (!(error instanceof SessionClosedError)) throw error;
-      });
-    } catch (error) {
-      // Not into the pump, which has more to do.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-
-  #onHandled(): void {
-    this.#handling = false;
-    this.#handOver();
-  }
-
-  /** Hands over what was kept, until a handler takes its time. */
-  #handOver(): void {
-    while (this.#onMessageHandler !== undefined && !this.#handling) {
-      const message = this.#inbox.poll();
-      if (message === undefined) return;
-      this.#noteRead(message.length);
-      this.#handle(this.#onMessageHandler, message);
-    }
+  #takeKept(): Uint8Array | undefined {
+    const message = this.#inbox.poll();
+    if (message !== undefined) this.#noteRead(message.length);
+    return message;
   }
 
   /** Lets the peer go on when half of what may wait is free again. */

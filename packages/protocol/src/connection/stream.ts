@@ -25,10 +25,10 @@ import type { KeyLimit } from "./key-life.ts";
 /** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
 const SPENT_SEQ: number = LAST_SEQ - 16;
 const NOTHING: Uint8Array = new Uint8Array(0);
-/** PONGs that wait for the application to accept messages. Of more, the last waits for them all: together they must not break the peer's limit. */
-const MOST_HELD_PONGS = 2;
 /** A session frame without plaintext. */
 const SHORTEST_SEALED: number = sealedLength(0);
+/** PONGs that wait for the application to accept messages. Of more, the last waits for them all: together they must not break the peer's limit. */
+const MOST_HELD_PONGS = 2;
 
 /** What a stream connection is made with beside its role's configuration. */
 export interface StreamOptions {

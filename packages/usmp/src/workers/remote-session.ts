@@ -1,6 +1,7 @@
 import type { Breach, CloseReason } from "@usmp/protocol";
-import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "../api.ts";
+import type { MessageHandler, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "../api.ts";
 import { DeliveryUnknownError, SessionClosedError } from "../errors.ts";
+import { Handover } from "../handover.ts";
 import { Inbox } from "../inbox.ts";
 import { messageBytes } from "../session.ts";
 import { countAfterAccepting } from "../unread.ts";
@@ -51,6 +52,7 @@ export class RemoteSession implements Session {
   #sending: Map<number, Deferred<void>> | undefined;
   #asked: Map<number, Deferred<number | true | undefined>> | undefined;
   #requests = 0;
+  #handover: Handover | undefined;
   /** Bytes that were read here, and that the worker does not know of yet. */
   #readBytes = 0;
   /** Messages that were read and are not accepted. */
@@ -104,6 +106,16 @@ export class RemoteSession implements Session {
     return this.#statistics;
   }
 
+  get onMessage(): MessageHandler | undefined {
+    return this.#handover?.handler;
+  }
+
+  set onMessage(handler: MessageHandler | undefined) {
+    this.#handover?.stop();
+    this.#handover = handler && new Handover(handler, () => this.#takeKept());
+    this.#handover?.drain();
+  }
+
   send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
@@ -123,10 +135,8 @@ export class RemoteSession implements Session {
 
   receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(signal);
-    this.#noteRead(message.length);
-    return Promise.resolve(message);
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
   }
 
   async ping({ signal }: WaitOptions = {}): Promise<number> {
@@ -212,10 +222,19 @@ export class RemoteSession implements Session {
     }
   }
 
-  onMessage(message: Uint8Array): void {
+  take(message: Uint8Array): void {
     // Ended here, and the worker had not heard of it: what it says is not wanted.
     if (this.#inbox.ended) return;
-    if (this.#inbox.push(message)) this.#noteRead(message.length);
+    if (this.#handover?.ready && this.#inbox.length === 0) {
+      this.#noteRead(message.length);
+      this.#handover.handle(message);
+    } else if (this.#inbox.push(message)) this.#noteRead(message.length);
+  }
+
+  #takeKept(): Uint8Array | undefined {
+    const message = this.#inbox.poll();
+    if (message !== undefined) this.#noteRead(message.length);
+    return message;
   }
 
   onSent(request: number): void {
@@ -245,9 +264,8 @@ export class RemoteSession implements Session {
   }
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#inbox.poll();
+    const message = this.#takeKept();
     if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
-    this.#noteRead(message.length);
     return Promise.resolve({ done: false, value: message });
   }
 
