@@ -43,7 +43,8 @@ for (let tries = 0; gateway === undefined; tries++) {
 }
 const control = await connectControl(directory);
 for (const { id, psk } of devices) {
-  if (gateway.registry.device(id) === undefined) await control.call("device.add", { devices: [{ id, key: psk.slice("hex:".length), allowWeak: true }] });
+  if (gateway.registry.device(id) === undefined)
+    await control.call("device.add", { devices: [{ id, key: psk.slice("hex:".length), allowWeak: true }] });
 }
 const [tcp, udp] = ["tcp", "udp"].map(
   (name) => gateway.server.addresses.find(({ transport }) => transport === name).port,
