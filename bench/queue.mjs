@@ -128,7 +128,9 @@ async function fill(directory, devices, messages) {
   };
   await Promise.all(Array.from({ length: UNDER_WAY }, send));
   const seconds = (performance.now() - began) / 1_000;
-  console.log(`queued ${messages} messages of 20 bytes, durable, in ${seconds.toFixed(1)} s: ${Math.round(messages / seconds)} a second`);
+  console.log(
+    `queued ${messages} messages of 20 bytes, durable, in ${seconds.toFixed(1)} s: ${Math.round(messages / seconds)} a second`,
+  );
   control.close();
 }
 
@@ -137,9 +139,7 @@ async function drain(gateway, devices, each) {
   const cpuBefore = (await gateway.ask("costs")).cpuMs;
   const began = performance.now();
   const sessions = await Promise.all(
-    devices.map(({ id, psk }) =>
-      connect({ host: HOST, port, deviceId: id, psk: new Secret(Buffer.from(psk, "hex")) }),
-    ),
+    devices.map(({ id, psk }) => connect({ host: HOST, port, deviceId: id, psk: new Secret(Buffer.from(psk, "hex")) })),
   );
   await Promise.all(
     sessions.map(async (session) => {
