@@ -7,6 +7,7 @@ import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
 import type { HttpAddress } from "../http/http-server.ts";
+import { type Inbound, openInbound } from "../messages/inbound/open-inbound.ts";
 import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
@@ -64,6 +65,7 @@ class LiveGateway implements Gateway {
   readonly #refusals: Refusals;
   readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
+  #inbound: Inbound | undefined;
   #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
   #control: ControlServer | undefined;
@@ -99,6 +101,7 @@ class LiveGateway implements Gateway {
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    this.#inbound = await openInbound(this.#opened, this.#storage, options.messages, this.events, this.#clock);
     await this.#observed.open();
     this.#outbound = await openOutbound({
       opened: this.#opened,
@@ -116,6 +119,7 @@ class LiveGateway implements Gateway {
       crypto: options.crypto,
       development: options.development,
       clock: this.#clock,
+      acknowledge: options.messages?.durable ? "accepted" : "received",
       // The labels are generations; 0 are decoys, which prove nothing. Always two, so that every id costs the same.
       psk: (id) => this.registry.candidates(id).map(({ key, generation }) => ({ psk: key, label: generation })),
       onSession: (session) => this.#admit(session),
@@ -127,6 +131,7 @@ class LiveGateway implements Gateway {
       server: this.#server,
       opened: this.#opened,
       storage: this.#storage,
+      inbound: this.#inbound,
       outbound: this.#outbound,
       sessions: this.#sessions,
       refusals: this.#refusals,
@@ -191,14 +196,18 @@ class LiveGateway implements Gateway {
     this.#observed.sampler.add(admitted);
     const facts = factsOf(admitted);
     const now = (): number => this.#opened.wallClock.now();
-    void session.closed.then((reason) => {
+    const inbound = this.#inbound as Inbound;
+    void session.closed.then(async (reason) => {
       this.#sessions.remove(admitted);
-      this.events.emit({ type: "session-ended", time: now(), reason, ...facts });
       this.#refusals.noteEnd(session, reason);
+      // Its messages are told first.
+      await read;
+      this.events.emit({ type: "session-ended", time: now(), reason, ...facts });
     });
     // A proof that cannot be written now is kept and written later; the session is good all the same.
     this.registry.noteProven(session.deviceId, admitted.generation).catch(() => {});
     this.events.emit({ type: "session", time: now(), ...facts });
+    const read = inbound.intake.read(admitted);
     this.#outbound?.onSession(admitted);
     for (const listener of this.#listeners) listener(admitted);
   }
@@ -221,6 +230,7 @@ class LiveGateway implements Gateway {
   async #keepHouse(): Promise<void> {
     await this.registry.endGraces().catch(() => {});
     await this.#refusals.save().catch(() => {});
+    this.#inbound?.keepHouse();
     await this.#outbound?.keepHouse();
   }
 
@@ -230,6 +240,7 @@ class LiveGateway implements Gateway {
     await this.#control?.close();
     await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
+    await this.#inbound?.intake.close();
     await this.#outbound?.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});

@@ -124,6 +124,7 @@ export class TestQueue {
       audit: {
         appendSends: async (rows) => void this.audited.push(...rows),
         append: async (action, detail) => void this.appended.push({ action, detail }),
+        headSeq: 0,
         appendRefusals: unused,
         rows: unused,
         verify: unused,

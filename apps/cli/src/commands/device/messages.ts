@@ -40,19 +40,26 @@ function sendCommand(context: CommandContext): Command {
   return addControlOptions(command)
     .addHelpText("after", SEND_HELP)
     .action((id: string, message: string, options: SendOptions) =>
-      withGateway(context, options, async (gateway, reporter) => {
-        const data = await readMessage(message, options, context.environment);
-        const { ttl, key } = options;
-        const queued = await gateway.call("message.send", {
-          id,
-          data: Buffer.from(data).toString("base64"),
-          ...(ttl === undefined ? {} : { ttlMs: ttl }),
-          ...(key === undefined ? {} : { key }),
-        });
-        if (options.wait) return followToEnd(gateway, queued.message, reporter);
-        await reporter.event({ event: "outbound", ...queued });
-        return 0;
-      }),
+      withGateway(
+        context,
+        options,
+        async (gateway, reporter) => {
+          const given = message === "-" ? await readInput(context.environment) : Buffer.from(message);
+          const { ttl, key } = options;
+          const queued = await gateway.call("message.send", {
+            id,
+            data: decode(given, options).toString("base64"),
+            ...(ttl === undefined ? {} : { ttlMs: ttl }),
+            ...(key === undefined ? {} : { key }),
+          });
+          if (options.wait) return followToEnd(gateway, queued.message, reporter);
+          await reporter.event({ event: "outbound", ...queued });
+          return 0;
+        },
+        () => {
+          if (message !== "-") decode(Buffer.from(message), options);
+        },
+      ),
     );
 }
 
@@ -120,8 +127,7 @@ async function followToEnd(gateway: ControlClient, message: number, reporter: Re
   return state === "confirmed" ? 0 : 1;
 }
 
-async function readMessage(given: string, { hex, base64 }: SendOptions, environment: Environment): Promise<Uint8Array> {
-  const bytes = given === "-" ? await readInput(environment) : Buffer.from(given);
+function decode(bytes: Buffer, { hex, base64 }: SendOptions): Buffer {
   if (!hex && !base64) return bytes;
   const digits = bytes.toString("latin1").replaceAll(/\s+/g, "");
   if (hex && !HEX.test(digits))
