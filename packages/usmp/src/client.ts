@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { type CryptoProvider, constants, parseRekeying, parseTiming, UsageError } from "@usmp/protocol";
 import { checkHostAndPort } from "@usmp/transport";
 import type { ConnectOptions, Session } from "./api.ts";
@@ -51,7 +51,7 @@ function readTarget(
   dialer: Dialer,
   options: ConnectOptions | LinkOptions,
 ): Target & { readonly receiveBufferBytes: number; readonly release: () => void } {
-  const { host, port, transport = "tcp", crypto = nodeCrypto, clock = systemClock } = options;
+  const { host, port, transport = "tcp", crypto = defaultCrypto(), clock = systemClock } = options;
   if (transport !== "tcp" && transport !== "udp") {
     throw new UsageError("invalid-option", `transport ${JSON.stringify(transport)} is unknown; it is "tcp" or "udp"`);
   }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { Command, Option } from "commander";
 import type { Environment, ExitCode } from "../environment.ts";
 import { usage } from "../failure.ts";
@@ -50,7 +50,7 @@ async function inspect(
 ): Promise<ExitCode> {
   const keys = options.key === undefined ? {} : parseInspectionKeys(options.key);
   const psk = await loadAnyKey(options, environment);
-  const inspector = new Inspector(nodeCrypto, psk, keys);
+  const inspector = new Inspector(defaultCrypto(), psk, keys);
   const print = (object: object, text: string): Promise<void> =>
     reporter.line(options.json ? jsonLine({ time: environment.now().toISOString(), ...object }) : text);
   try {

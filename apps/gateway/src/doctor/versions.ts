@@ -1,4 +1,5 @@
-import { type Check, ok, warning } from "./check.ts";
+import { cryptoChoice } from "@usmp/crypto";
+import { type Check, type Finding, ok, warning } from "./check.ts";
 
 /** Node 20 is past its end of life; 22.13 has SQLite inside. */
 const RECOMMENDED_MAJOR = 22;
@@ -16,6 +17,13 @@ export const versions: Check = {
             `${says}: Node 20 is past its end of life and gets no security fixes`,
             "install Node 22 or 24 (nodejs.org), and start the gateway again with it",
           ),
+      cryptography(),
     ];
   },
 };
+
+/** This process's, and with that the gateway's when both were started from one installation with one USMP_CRYPTO. */
+function cryptography(): Finding {
+  const { crypto, why } = cryptoChoice();
+  return ok("versions", `crypto: ${crypto.name} (${why})`);
+}

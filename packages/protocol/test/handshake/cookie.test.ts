@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../src/crypto/secret.ts";
 import { CookieJar } from "../../src/handshake/cookie.ts";
@@ -13,7 +13,7 @@ function verifies(jar: CookieJar, cookie: Uint8Array, atMs: number, from = WHERE
 }
 
 describe("a cookie", () => {
-  const jar = new CookieJar(nodeCrypto, START);
+  const jar = new CookieJar(defaultCrypto(), START);
   const cookie = jar.issue(WHERE, hello, START);
 
   it("is 16 bytes, and good where it was issued", () => {
@@ -34,7 +34,7 @@ describe("a cookie", () => {
       changed[bit >>> 3] = (changed[bit >>> 3] as number) ^ (1 << (bit & 7));
       expect(verifies(jar, changed, 0)).toBe(false);
     }
-    expect(verifies(new CookieJar(nodeCrypto, START), cookie, 0)).toBe(false);
+    expect(verifies(new CookieJar(defaultCrypto(), START), cookie, 0)).toBe(false);
   });
 });
 
@@ -49,7 +49,7 @@ describe("a cookie lives 30 to 60 seconds:", () => {
       [last, true],
       [last + 1, false],
     ] as const) {
-      const jar = new CookieJar(nodeCrypto, START);
+      const jar = new CookieJar(defaultCrypto(), START);
       const cookie = jar.issue(WHERE, hello, after(issuedAt));
       // The jar rotates when it is asked: off its grid, so that a late rotation cannot lengthen a life.
       for (let t = issuedAt; t < at; t += 7_001) verifies(jar, cookie, t);
@@ -58,14 +58,14 @@ describe("a cookie lives 30 to 60 seconds:", () => {
   });
 
   it("also when nobody asked in between, so that no secret outlives its time", () => {
-    const jar = new CookieJar(nodeCrypto, START);
+    const jar = new CookieJar(defaultCrypto(), START);
     const cookie = jar.issue(WHERE, hello, after(29_999));
     expect(verifies(jar, cookie, 60_000)).toBe(false);
     expect(verifies(jar, cookie, 3_600_000)).toBe(false);
   });
 
   it("and a pause does not end one that is young enough", () => {
-    const jar = new CookieJar(nodeCrypto, START);
+    const jar = new CookieJar(defaultCrypto(), START);
     const cookie = jar.issue(WHERE, hello, after(10_000));
     expect(verifies(jar, cookie, 40_000)).toBe(true);
   });
@@ -112,7 +112,7 @@ describe("jars that share their secrets", () => {
 });
 
 it("a wiped jar issues nothing: no cookie can be made under a zero key", () => {
-  const jar = new CookieJar(nodeCrypto, START);
+  const jar = new CookieJar(defaultCrypto(), START);
   jar.wipe();
   expect(() => jar.issue(WHERE, hello, START)).toThrow(expect.objectContaining({ code: "secret-wiped" }));
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { NonceLedger, type SeededRandom, seededCrypto, toyCrypto } from "@usmp/testkit";
 import type { Connection } from "../../src/connection/connection.ts";
 import type { ConnectionEvent } from "../../src/connection/events.ts";
@@ -56,7 +56,7 @@ export abstract class Simulation<C extends Connection> {
     this.#options = options;
     const real = random.chance(REAL_CRYPTO);
     const source = random.fork();
-    const provider = real ? seededCrypto(nodeCrypto, source) : toyCrypto(source);
+    const provider = real ? seededCrypto(defaultCrypto(), source) : toyCrypto(source);
     this.wipes = { client: wipeLedger(provider), server: wipeLedger(provider) };
     const toServer = new MessageOracle("client to server");
     const toClient = new MessageOracle("server to client");

@@ -1,7 +1,7 @@
 /** The program of a worker process: a server of its own behind the port that all share. It is started by listen(), never by hand. */
 import cluster from "node:cluster";
 import { Socket } from "node:net";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { divideLimits, Secret, UsageError } from "@usmp/protocol";
 import { AddressError } from "@usmp/transport";
 import type { LabelledPsk, ListenOptions, Peer, PskAnswer, Refusal, RekeySettings, SessionHandler } from "../api.ts";
@@ -11,6 +11,7 @@ import type { LiveSession } from "../session.ts";
 import { Channel, valueOf } from "./channel.ts";
 import { decodeKeys } from "./keys-record.ts";
 import { Mesh } from "./mesh.ts";
+import { ownSocket } from "./own-sockets.ts";
 import { SessionOwners } from "./owner-of-session.ts";
 import { type FromWorker, Kind, type RefusalRecord, type ToWorker, type WorkerStart } from "./records.ts";
 import { Relay, type RelayContext, UNLABELLED } from "./relay.ts";
@@ -168,17 +169,18 @@ class Worker {
     const part: ServerPart = {
       hasRoom: (deviceId, open) => this.#hasRoom(deviceId, open),
       shard: this.#shard,
-      sockets: { reusePort: start.reusePort },
+      tcpSocket: start.tcp === undefined ? {} : await ownSocket(start.sockets, "tcp", start.tcp),
+      udpSocket: start.udp === undefined ? {} : await ownSocket(start.sockets, "udp", start.udp),
     };
     this.#server = await openServer(this.#options(start, context), part);
   }
 
   async #openShard(start: WorkerStart, path: string): Promise<void> {
-    const owners = new SessionOwners(nodeCrypto, start.routingKey, start.count);
+    const owners = new SessionOwners(defaultCrypto(), start.routingKey, start.count);
     const shard = new Shard({
       self: start.index,
       count: start.count,
-      shared: !start.reusePort,
+      shared: start.sockets === "shared",
       ownerOf: (sessionId) => owners.ownerOf(sessionId),
       now: () => systemClock.now(),
     });
