@@ -26,6 +26,8 @@ const COOKIE_SECRET_LENGTH = 32;
 /** How long the last bytes of sessions may take when the process that listens is gone. */
 const ORPHAN_MS = 1_000;
 
+/** Room that handshakes under way may keep from other workers: a flood of those must not keep all of it. */
+const MOST_KEPT = 16;
 /** Answers for handshakes under way: more than there may be. */
 const MAX_REMEMBERED = 4_096;
 
@@ -287,7 +289,9 @@ class Worker {
   }
 
   #give(most: number, request: number): void {
-    const sessions = Math.max(0, Math.min(most, this.#room));
+    // Handshakes under way were let on because there was room for them.
+    const kept = Math.min(this.#server?.statistics.handshakesOpen ?? 0, MOST_KEPT);
+    const sessions = Math.max(0, Math.min(most, this.#room - kept));
     this.#granted -= sessions;
     this.#tell({ type: "gave", sessions, request });
   }

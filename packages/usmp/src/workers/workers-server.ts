@@ -87,7 +87,10 @@ export class WorkersServer implements Server {
     };
     this.#shares = new SessionShares(this.#limits.sessions, count);
     this.#devices = new DeviceSessions(this.#limits.unprovenSessionsPerDevice);
-    this.#slots = Array.from({ length: count }, (_, index) => new WorkerSlot(index, this.#sockets !== "shared", this.#host));
+    this.#slots = Array.from(
+      { length: count },
+      (_, index) => new WorkerSlot(index, this.#sockets !== "shared", this.#host),
+    );
     this.#keys = new KeyRing(options.psk, options.development ?? false);
     const closed = deferred<void>();
     this.closed = closed.promise;
@@ -217,6 +220,7 @@ export class WorkersServer implements Server {
 
   #onClosed(slot: WorkerSlot, session: RemoteSession): void {
     this.sessions.delete(session);
+    slot.open--;
     // Where it was last: that is where the device will come from next.
     if (this.#devices.isProven(session)) this.#shareProven(slot, session);
     this.#devices.remove(session);
@@ -341,7 +345,7 @@ export class WorkersServer implements Server {
   }
 
   #openIn(worker: number): number {
-    return this.#slots[worker]?.sessionCount ?? 0;
+    return this.#slots[worker]?.open ?? 0;
   }
 
   /** All workers know where devices proved themselves, whichever they came to. */
