@@ -19,7 +19,7 @@ const ADDRESS_LENGTH = 16;
 
 /**
  * Datagrams that leave together at the end of a turn of the event loop. Node's own way costs 2 us of CPU more for each
- * (docs/performance.md): a request object, a look-up, a system call of its own.
+ * (docs/native.md): a request object, a look-up, a system call of its own.
  */
 export class UdpBatch {
   readonly #sender: DatagramSender;
