@@ -27,7 +27,7 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   /** undefined: no HTTP. */
   readonly http?: HttpSettings | undefined;
   readonly sinks?: readonly SinkSettings[] | undefined;
-  /** So many processes share the ports; the registry stays in this one. See docs/workers.md. */
+  /** So many processes share the ports; the registry stays in this one. 1, the default: none but this one. See docs/workers.md. */
   readonly workers?: number | undefined;
   /** With `workers`: hears of a worker process that has begun or ended. */
   readonly onWorker?: ListenOptions["onWorker"];

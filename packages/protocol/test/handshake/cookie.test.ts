@@ -77,7 +77,7 @@ describe("jars that share their secrets", () => {
     jar.share(new Secret(secrets[current] as Uint8Array), new Secret(secrets[current - 1] as Uint8Array), after(atMs));
 
   it("verify what any of them issued, for as long as one alone would", () => {
-    const [one, other] = [new CookieJar(nodeCrypto, START), new CookieJar(nodeCrypto, after(7_000))];
+    const [one, other] = [new CookieJar(defaultCrypto(), START), new CookieJar(defaultCrypto(), after(7_000))];
     for (const jar of [one, other]) share(jar, 1, 10_000);
     const cookie = one.issue(WHERE, hello, after(39_999));
     expect(verifies(other, cookie, 39_999)).toBe(true);
@@ -90,13 +90,13 @@ describe("jars that share their secrets", () => {
   });
 
   it("go on with secrets of their own when no new ones come, and no cookie outlives its minute by more than the second of grace", () => {
-    const jar = new CookieJar(nodeCrypto, START);
+    const jar = new CookieJar(defaultCrypto(), START);
     share(jar, 1, 0);
     const cookie = jar.issue(WHERE, hello, START);
     expect(verifies(jar, cookie, 30_999)).toBe(true);
     expect(verifies(jar, cookie, 31_000)).toBe(true);
     expect(verifies(jar, cookie, 61_000)).toBe(false);
-    const other = new CookieJar(nodeCrypto, START);
+    const other = new CookieJar(defaultCrypto(), START);
     share(other, 1, 0);
     const own = jar.issue(WHERE, hello, after(61_000));
     expect(verifies(other, own, 61_000)).toBe(false);
@@ -104,7 +104,7 @@ describe("jars that share their secrets", () => {
 
   it("wipe the secrets that they had", () => {
     const [current, previous] = [new Secret(filled(32, 1)), new Secret(filled(32, 2))];
-    const jar = new CookieJar(nodeCrypto, START);
+    const jar = new CookieJar(defaultCrypto(), START);
     jar.share(current, previous, START);
     share(jar, 1, 30_000);
     expect([current.wiped, previous.wiped]).toEqual([true, true]);
