@@ -50,7 +50,7 @@ async function load() {
       await Promise.all(
         sessions.map(async (session) => {
           for (let sent = 0, received = 0; received < each; received++) {
-            for (; sent < each && sent - received < UNDER_WAY; sent++) void session.send(message);
+            for (; sent < each && sent - received < UNDER_WAY; sent++) session.send(message).catch(() => {});
             await session.receive();
           }
         }),
