@@ -170,7 +170,7 @@ async function collectSamples(
   await failing.done;
   collect([...failing.environment.stdout.objects, ...failing.environment.stderr.objects]);
 
-  const workers = await serve("--workers", "1");
+  const workers = await serve("--workers", "2");
   const { pid } = await event(workers, "worker");
   process.kill(Number(pid), "SIGKILL");
   await workers.environment.stdout.line((line) => line.includes('"ended"'));
