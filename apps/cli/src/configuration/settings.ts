@@ -219,7 +219,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Values[Name]> }
     group: "Operation",
     kind: wholeNumber(1, 64),
     initial: "1",
-    description: "share the ports and the work among so many processes; the registry stays in the first (workers.md)",
+    description: "share the ports and the work among so many processes beside this one; 1: this one alone",
   },
   dev: {
     group: "Operation",
