@@ -11,9 +11,11 @@ import {
   path,
   variableName,
 } from "./place-kinds.ts";
-import type { LogLevel } from "../log-reporter.ts";
 import type { Setting } from "./setting.ts";
 import { sinks } from "./sinks-kind.ts";
+
+/** The least that a log of JSON lines has. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** What each setting is once it was read. Times in milliseconds, sizes in bytes; null: off. */
 export interface Values extends LimitValues {
