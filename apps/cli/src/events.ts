@@ -1,4 +1,4 @@
-import type { DeviceView, SeenView, SessionView } from "@usmp/gateway";
+import type { DeviceView, OutboundView, SeenView, SessionView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
@@ -22,6 +22,7 @@ export type CliEvent =
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
   | ({ readonly event: "seen" } & SeenView)
+  | ({ readonly event: "outbound" } & OutboundView)
   | ConnectingEvent
   | SessionEvent
   | ({ readonly event: "message" } & SessionIdentity & MessageContent)

@@ -17,6 +17,7 @@ import {
   begin,
   client,
   DEVICE,
+  event,
   freeAddress,
   type Listening,
   library,
@@ -169,6 +170,14 @@ async function collectSamples(
   await failing.done;
   collect([...failing.environment.stdout.objects, ...failing.environment.stderr.objects]);
 
+  const workers = await serve("--workers", "1");
+  const { pid } = await event(workers, "worker");
+  process.kill(Number(pid), "SIGKILL");
+  await workers.environment.stdout.line((line) => line.includes('"ended"'));
+  workers.environment.stop();
+  await workers.done;
+  collect(workers.environment.stdout.objects);
+
   await collectGatewaySamples(collect, join(folder, "data"), folder);
 
   const [session] = sessions as readonly [RecordedSession];
@@ -245,6 +254,8 @@ async function collectGatewaySamples(
   await ask("device", "rotate", OTHER_DEVICE);
   await ask("device", "rotate", "--all");
   await ask("device", "list");
+  await ask("device", "send", OTHER_DEVICE, "text", "--ttl", "1h");
+  await ask("device", "queue");
   await client(["send", address, "x", "--device-id", OTHER_DEVICE, "--json"]);
   await client(["send", address, "x", "--device-id", "02:00:00:00:00:99", "--json"]);
   await client(["send", address, "x", "--device-id", DEVICE, "--json"], "", String(device?.["psk"]));

@@ -13,6 +13,7 @@ export type {
   DeviceView,
   EnrolledDevice,
   GatewayStatus,
+  OutboundView,
   RefusalView,
   RotateParams,
   SeenView,

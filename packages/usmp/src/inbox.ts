@@ -24,12 +24,25 @@ export class Inbox<T> {
 
   /** Hands the item to the first reader that waits and answers true, or keeps it. */
   push(item: T): boolean {
-    const waiter = this.#waiters?.shift();
-    if (this.#waiters?.length === 0) this.#waiters = undefined;
-    if (waiter !== undefined) waiter.give(item);
-    else if (this.#items === undefined) this.#items = [item];
-    else this.#items.push(item);
+    const given = this.give(item);
+    if (!given) this.keep(item);
+    return given;
+  }
+
+  /** Hands the item to the first reader that waits; false when none does. */
+  give(item: T): boolean {
+    const waiters = this.#waiters;
+    // Mostly there is one, and then its array goes with it.
+    const waiter = waiters?.length === 1 ? waiters[0] : waiters?.shift();
+    if (waiters?.[0] === waiter || waiters?.length === 0) this.#waiters = undefined;
+    waiter?.give(item);
     return waiter !== undefined;
+  }
+
+  /** Keeps the item for whoever reads next. */
+  keep(item: T): void {
+    if (this.#items === undefined) this.#items = [item];
+    else this.#items.push(item);
   }
 
   /** Takes a kept item, if there is one. */

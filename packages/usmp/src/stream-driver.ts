@@ -1,4 +1,4 @@
-import { addMs, type Instant, type StreamConnection } from "@usmp/protocol";
+import { addMs, copyBytes, type Instant, type StreamConnection } from "@usmp/protocol";
 import type { StreamHandlers, StreamTransport } from "@usmp/transport";
 import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
@@ -7,6 +7,8 @@ import { Outcome, Waiters } from "./waiting.ts";
 
 /** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
 const TURN_BYTES = 65_536;
+/** What of a handshake may wait for its turn: two frames of any size. */
+const MAX_WAITING_BYTES = 1_024;
 /** How long an end may take: what waits to be sealed, and the last bytes on their way to the kernel. */
 const LINGER_MS = 1_000;
 
@@ -20,6 +22,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   turnstile: Turnstile | undefined;
   #begun = false;
   #flushScheduled = false;
+  #reading = false;
   #blocked = false;
   #turnBytes = 0;
   #turnScheduled = false;
@@ -101,25 +104,36 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.turnstile !== undefined) return this.#takeTurn(this.turnstile, chunk);
-    this.connection.handleBytes(chunk, this.clock.now());
-    this.drain();
+    if (this.turnstile !== undefined) this.#takeTurn(this.turnstile, chunk);
+    else this.#handle(chunk);
+  }
+
+  #handle(chunk: Uint8Array): void {
+    this.#reading = true;
+    try {
+      this.connection.handleBytes(chunk, this.clock.now());
+      this.drain();
+    } finally {
+      this.#reading = false;
+    }
+    // What was answered at once leaves at once, and in one piece: a message, a PONG, the next step of a handshake.
+    if (!this.#flushScheduled && this.connection.hasTransmit) this.flush();
   }
 
   /** While a chunk waits, nothing more is read: what comes after it keeps its order. */
   #takeTurn(turnstile: Turnstile, chunk: Uint8Array): void {
     const finishing = this.#begun;
     this.#begun = true;
-    const handle = (): void => {
-      this.connection.handleBytes(chunk, this.clock.now());
-      this.drain();
-    };
-    if (!turnstile.busy) return turnstile.pass(handle);
+    if (!turnstile.busy) return turnstile.pass(() => this.#handle(chunk));
+    // No step of a handshake is so long: it is refused at once, and keeps no memory.
+    if (chunk.length > MAX_WAITING_BYTES) return this.#handle(chunk);
     this.#transport.pause();
+    // The transport reads into the chunk's memory again.
+    const kept = copyBytes(chunk);
     const handleLater = (): void => {
       if (this.#destroyed) return;
       this.#transport.resume();
-      handle();
+      this.#handle(kept);
     };
     turnstile.wait(handleLater, finishing);
   }
@@ -147,7 +161,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   protected override transmit(): void {
-    if (this.#flushScheduled || !this.connection.hasTransmit) return;
+    if (this.#flushScheduled || this.#reading || !this.connection.hasTransmit) return;
     this.#flushScheduled = true;
     process.nextTick(onFlush, this);
   }

@@ -1,7 +1,8 @@
 import {
   type Address,
-  DatagramEndpoint,
   constants,
+  copyBytes,
+  DatagramEndpoint,
   type DatagramServer,
   type EndpointConfig,
   FrameType,
@@ -115,12 +116,13 @@ export class UdpAcceptor {
       return;
     }
     const { turnstile, reception } = this.#options;
-    const handle = (): void => {
-      if (!this.#closed) this.#onDatagram(data, from);
+    if (!turnstile.busy) return turnstile.pass(() => void this.#onDatagram(data, from));
+    if (turnstile.waiting >= MAX_WAITING) return reception.noteDropped("handshake-queue");
+    const kept = copyBytes(data);
+    const handleLater = (): void => {
+      if (!this.#closed) this.#onDatagram(kept, from);
     };
-    if (!turnstile.busy) turnstile.pass(handle);
-    else if (turnstile.waiting < MAX_WAITING) turnstile.wait(handle, step === "finish");
-    else reception.noteDropped("handshake-queue");
+    turnstile.wait(handleLater, step === "finish");
   }
 
   #onDatagram(data: Uint8Array, from: DatagramAddress): readonly DatagramServer[] {

@@ -6,7 +6,7 @@ import { addSettingOptions, givenFlags } from "../configuration/options.ts";
 import { dataDirectory } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
 import { closedEvent, messageEvent, sessionEvent, workerEvent } from "../events.ts";
-import { CommandError } from "../failure.ts";
+import { CommandError, usage } from "../failure.ts";
 import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter, ReportOptions } from "../reporter.ts";
@@ -43,7 +43,7 @@ export function gatewayCommand({ environment, perform }: CommandContext): Comman
         const configuration = await configured(options, givenFlags(command), environment.variables);
         return options.printConfig
           ? printConfiguration(configuration, options.json ?? false, reporter)
-          : runGateway(options, configuration, environment, reporter);
+          : runReported(options, configuration, environment, reporter);
       }),
     );
 }
@@ -82,6 +82,21 @@ async function printConfiguration(configuration: Configuration, json: boolean, r
     else await reporter.line(settingLine(event));
   }
   return 0;
+}
+
+/** With --log-format json everything goes into the log, what keeps the gateway from starting as well. */
+async function runReported(
+  options: GatewayCommandOptions,
+  configuration: Configuration & { readonly data: { readonly value: string } },
+  environment: Environment,
+  reporter: Reporter,
+): Promise<ExitCode> {
+  if (configuration["log-format"].value === "pretty") return runGateway(options, configuration, environment, reporter);
+  if (options.json)
+    throw usage(`${configuration["log-format"].place}: not together with --json, which has a form of its own`);
+  const { LogReporter } = await import("../log-reporter.ts");
+  const log = new LogReporter(environment, configuration["log-level"].value);
+  return log.perform(() => runGateway({ ...options, quiet: true }, configuration, environment, log));
 }
 
 async function runGateway(

@@ -231,9 +231,9 @@ class LiveGateway implements Gateway {
     await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
     await this.#outbound?.close();
-    await this.#observed.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
+    await this.#observed.close();
     await this.#storage.close();
     await this.registry.close();
   }

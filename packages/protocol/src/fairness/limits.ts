@@ -91,7 +91,7 @@ export function divideLimits(limits: Limits, parts: number): Limits {
     ...limits,
     handshakes,
     handshakesPerSource: part("handshakesPerSource"),
-    reservedHandshakes: Math.min(part("reservedHandshakes"), handshakes - 1),
+    reservedHandshakes: Math.max(1, Math.min(part("reservedHandshakes"), handshakes - 1)),
     newcomersPerSecond: part("newcomersPerSecond"),
     newcomersPerSourcePerSecond: part("newcomersPerSourcePerSecond"),
     newcomersPerSourceBurst: part("newcomersPerSourceBurst"),

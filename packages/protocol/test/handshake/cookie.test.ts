@@ -1,5 +1,6 @@
 import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
+import { Secret } from "../../src/crypto/secret.ts";
 import { CookieJar } from "../../src/handshake/cookie.ts";
 import type { Hello } from "../../src/wire/message.ts";
 import { after, filled, START } from "../support/fixtures.ts";
@@ -67,6 +68,46 @@ describe("a cookie lives 30 to 60 seconds:", () => {
     const jar = new CookieJar(defaultCrypto(), START);
     const cookie = jar.issue(WHERE, hello, after(10_000));
     expect(verifies(jar, cookie, 40_000)).toBe(true);
+  });
+});
+
+describe("jars that share their secrets", () => {
+  const secrets = [1, 2, 3].map((byte) => filled(32, byte));
+  const share = (jar: CookieJar, current: number, atMs: number): void =>
+    jar.share(new Secret(secrets[current] as Uint8Array), new Secret(secrets[current - 1] as Uint8Array), after(atMs));
+
+  it("verify what any of them issued, for as long as one alone would", () => {
+    const [one, other] = [new CookieJar(defaultCrypto(), START), new CookieJar(defaultCrypto(), after(7_000))];
+    for (const jar of [one, other]) share(jar, 1, 10_000);
+    const cookie = one.issue(WHERE, hello, after(39_999));
+    expect(verifies(other, cookie, 39_999)).toBe(true);
+    for (const jar of [one, other]) share(jar, 2, 40_000);
+    expect(verifies(other, cookie, 69_999)).toBe(true);
+    expect(verifies(one, other.issue(WHERE, hello, after(40_001)), 40_001)).toBe(true);
+    for (const jar of [one, other])
+      jar.share(new Secret(filled(32, 9)), new Secret(secrets[2] as Uint8Array), after(70_000));
+    expect(verifies(other, cookie, 70_000)).toBe(false);
+  });
+
+  it("go on with secrets of their own when no new ones come, and no cookie outlives its minute by more than the second of grace", () => {
+    const jar = new CookieJar(defaultCrypto(), START);
+    share(jar, 1, 0);
+    const cookie = jar.issue(WHERE, hello, START);
+    expect(verifies(jar, cookie, 30_999)).toBe(true);
+    expect(verifies(jar, cookie, 31_000)).toBe(true);
+    expect(verifies(jar, cookie, 61_000)).toBe(false);
+    const other = new CookieJar(defaultCrypto(), START);
+    share(other, 1, 0);
+    const own = jar.issue(WHERE, hello, after(61_000));
+    expect(verifies(other, own, 61_000)).toBe(false);
+  });
+
+  it("wipe the secrets that they had", () => {
+    const [current, previous] = [new Secret(filled(32, 1)), new Secret(filled(32, 2))];
+    const jar = new CookieJar(defaultCrypto(), START);
+    jar.share(current, previous, START);
+    share(jar, 1, 30_000);
+    expect([current.wiped, previous.wiped]).toEqual([true, true]);
   });
 });
 

@@ -153,7 +153,7 @@ export class Channel {
   }
 }
 
-/** The value of a record that sendValue() sent. */
+/** The value of a record that sendValue() sent. Bytes in it are views of the body: what wipes them wipes that. */
 export function valueOf(body: Buffer): unknown {
   return deserialize(body);
 }

@@ -4,7 +4,7 @@ import { type Instant, TokenBucket } from "@usmp/protocol";
 const MAX_CLAIMS = 65_536;
 /** Datagrams a second that all workers are asked about. They come after a worker's end, which moves addresses; and from forgers. */
 const QUESTIONS_PER_SECOND = 1_000;
-/** From who read it to the worker of its address, and from there to the one that has the session. */
+/** From who read it to the home of its address, which may be the same, and from there to the one that has the session. */
 const MAX_HOPS = 2;
 
 export interface RouterOptions {
@@ -52,7 +52,7 @@ export class DatagramRouter {
 
   /** Whom a proof or a UTACK may be for that nothing here waits for: one worker, or all others when nobody knows. `from` read it. */
   forAddress(address: string, hops: number, from: number, now: Instant): readonly number[] {
-    if (hops >= MAX_HOPS) return NOBODY;
+    if (hops >= (this.#options.shared ? MAX_HOPS : 1)) return NOBODY;
     const home = this.homeOf(address);
     if (home !== this.#options.self) return hops === 0 ? [home] : NOBODY;
     const owner = this.#claims.get(address);
@@ -71,9 +71,14 @@ export class DatagramRouter {
 
 const NOBODY: readonly number[] = [];
 
-/** FNV-1a: spreads addresses; whoever chooses addresses to crowd one worker meets that worker's limits. */
+/**
+ * FNV-1a, and the end of MurmurHash3 behind it, whose low bits are as good as its high ones. Whoever chooses addresses so that they crowd one
+ * worker meets that worker's limits.
+ */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }

@@ -21,7 +21,10 @@ const sendMessage = exactly<ParamsOf<"message.send">>()(
     id: deviceId,
     data: z.base64().max(LONGEST_DATA),
     ttlMs: z.int().min(1_000).max(TEN_YEARS_MS).exactOptional(),
-    key: text().max(64).exactOptional(),
+    key: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,128}$/)
+      .exactOptional(),
   }),
 );
 const outboundState = z.enum(["queued", "sent", "confirmed", "expired", "cancelled"]);

@@ -14,7 +14,7 @@ import type {
   SenderCount,
   StoredQueue,
   Take,
-  TakenMessage,
+  Taken,
 } from "./queue-store.ts";
 
 /** How payloads are kept: as they are, or sealed. Bound to the message's id and device. */
@@ -128,7 +128,7 @@ export class SqlQueueStore implements QueueStore {
       ];
       const arrived = await this.#insert(change, arriving, now);
       const handed: OutboundRecord[] = [];
-      const taken: TakenMessage[][] = [];
+      const taken: Taken[] = [];
       for (const take of takes) {
         const outcome = await this.#take(change, take, now);
         handed.push(...outcome.changed);
@@ -280,7 +280,7 @@ export class SqlQueueStore implements QueueStore {
     change: MessageChange,
     { device, after, limit }: Take,
     now: WallMs,
-  ): Promise<{ readonly changed: readonly OutboundRecord[]; readonly taken: TakenMessage[] }> {
+  ): Promise<{ readonly changed: readonly OutboundRecord[]; readonly taken: Taken }> {
     const rows = await change.sql
       .selectFrom("messages_out")
       .select(["id", "device", "expires_at", "sealed_by", "data"])
@@ -290,7 +290,7 @@ export class SqlQueueStore implements QueueStore {
       .orderBy("id")
       .limit(limit)
       .execute();
-    if (rows.length === 0) return { changed: [], taken: [] };
+    if (rows.length === 0) return { changed: [], taken: { messages: [], nothing: true } };
     const trusted = this.#wallClock.doubt === undefined;
     const isOver = (row: { readonly expires_at: number }): boolean => trusted && row.expires_at <= now;
     const over = rows.filter(isOver).map(({ id }) => id);
@@ -303,7 +303,8 @@ export class SqlQueueStore implements QueueStore {
         { state: "sent", sent_at: now, attempts: sql<number>`attempts + 1` },
       )),
     ];
-    return { changed, taken: leaving.map((row) => ({ id: row.id, data: this.#seal.open(row) })) };
+    const messages = leaving.map((row) => ({ id: row.id, data: this.#seal.open(row) }));
+    return { changed, taken: { messages, nothing: false } };
   }
 
   /** Those among the ids that wait. */
