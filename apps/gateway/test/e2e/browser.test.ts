@@ -10,6 +10,19 @@ import { TestHome } from "../support/registries.ts";
 
 const executablePath = chromium();
 
+/** Of a page's world, which this one has no types of. */
+interface PageElement {
+  src: string;
+  onload: () => void;
+  onerror: () => void;
+  readonly contentDocument: object | null;
+}
+declare const document: {
+  createElement(tag: string): PageElement;
+  readonly head: { append(element: PageElement): void };
+  readonly body: { append(element: PageElement): void };
+};
+
 /** What a page tried, and what came of it. */
 type Outcome = string;
 

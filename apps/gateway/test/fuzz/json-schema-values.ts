@@ -30,7 +30,7 @@ const HOSTILE: readonly string[] = [
   "' or 1=1; drop table devices; --",
   "../../../../etc/passwd",
   "%2e%2e%2f",
-  "${jndi:ldap://127.0.0.1/x}",
+  ["$", "{jndi:ldap://127.0.0.1/x}"].join(""),
   "{{7*7}}",
   "x".repeat(300),
   "9".repeat(400),
