@@ -58,6 +58,13 @@ const PARTS = [
     neededFor: "the second opinion on cryptography",
     probe: ["openssl", "version"],
   },
+  {
+    name: "Chromium",
+    debianPackage: "chromium",
+    neededFor: "pages of foreign and allowed origins before the HTTP API",
+    probe: ["chromium", "--version"],
+  },
+  { name: "curl", debianPackage: "curl", neededFor: "the examples of docs/api.md", probe: ["curl", "--version"] },
 ];
 
 /** The parts that this machine lacks. */
