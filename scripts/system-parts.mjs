@@ -47,6 +47,12 @@ const PARTS = [
   },
   { name: "age", debianPackage: "age", neededFor: "the second opinion on backups", probe: ["age", "--version"] },
   {
+    name: "promtool",
+    debianPackage: "prometheus",
+    neededFor: "the second opinion on the metrics",
+    probe: ["promtool", "--version"],
+  },
+  {
     name: "openssl",
     debianPackage: "openssl",
     neededFor: "the second opinion on cryptography",

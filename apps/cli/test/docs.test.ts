@@ -238,10 +238,17 @@ async function collectGatewaySamples(
     "--save-key",
     join(folder, "pump.key"),
   );
+  const live = begin(["connect", address, "--device-id", DEVICE, "--psk", String(device?.["psk"]), "--json"]);
+  await live.environment.stdout.line((line) => line.includes('"session"'));
+  await ask("monitor", "--once");
+  live.environment.stop();
+  await live.done;
   await ask("device", "add", OTHER_DEVICE, "--nvs", join(folder, "nvs"));
   await ask("device", "rotate", OTHER_DEVICE);
   await ask("device", "rotate", "--all");
   await ask("device", "list");
+  await ask("device", "send", OTHER_DEVICE, "text", "--ttl", "1h");
+  await ask("device", "queue");
   await client(["send", address, "x", "--device-id", OTHER_DEVICE, "--json"]);
   await client(["send", address, "x", "--device-id", "02:00:00:00:00:99", "--json"]);
   await client(["send", address, "x", "--device-id", DEVICE, "--json"], "", String(device?.["psk"]));

@@ -83,6 +83,13 @@ export interface ConnectOptions extends SessionSettings, WaitOptions {
 export type ListenAddress = number | string | { readonly host?: string | undefined; readonly port: number };
 
 export interface ListenOptions extends SessionSettings {
+  /**
+   * What devices are told. "received" (default): UDP frames are acknowledged when their message has its place in the session. "accepted": only
+   * once the application has called Session.accept() for the message, because it is safe then; on TCP, where a message has no acknowledgement,
+   * the PONG to a PING that came behind it waits for that. Messages that were read and not accepted count as unread, so that a device waits as
+   * soon as `receiveBufferBytes` are full. See docs/durable.md.
+   */
+  readonly acknowledge?: "received" | "accepted" | undefined;
   readonly tcp?: ListenAddress | undefined;
   readonly udp?: ListenAddress | undefined;
   readonly psk: Psk | PskLookup;
@@ -202,6 +209,11 @@ export interface Session extends AsyncIterable<Uint8Array> {
   onMessage: MessageHandler | undefined;
   /** The next message, or undefined once the session has ended and everything received was read. */
   receive(options?: WaitOptions): Promise<Uint8Array | undefined>;
+  /**
+   * With `acknowledge: "accepted"`: the oldest `messages` (default 1) of those that were read and not accepted yet are safe, and the peer may know.
+   * Otherwise, and after the end, it does nothing. Throws UsageError "invalid-option" for more than were read.
+   */
+  accept(messages?: number): void;
   /**
    * Resolves when the peer has shown that it took every message whose send() had resolved before: over TCP with the PONG to a PING that
    * left behind them, over UDP at once, since send() waited for that. Several waits share a PING. Rejects DeliveryUnknownError when the

@@ -1,8 +1,8 @@
 import {
   type Address,
-  DatagramEndpoint,
   constants,
   copyBytes,
+  DatagramEndpoint,
   type DatagramServer,
   type EndpointConfig,
   FrameType,

@@ -17,6 +17,7 @@ type Configurable = Pick<
   | "messages"
   | "http"
   | "sinks"
+  | "securityLog"
   | "workers"
 >;
 
@@ -45,6 +46,7 @@ export function gatewayOptions(configuration: Configuration, dataDirectory: stri
     },
     http: http(configuration),
     sinks: value("sinks"),
+    securityLog: value("security-log"),
     workers: value("workers"),
   };
 }

@@ -1,9 +1,9 @@
-import { type CloseReason, Secret } from "@usmp/protocol";
+import type { CloseReason, Secret } from "@usmp/protocol";
 import type { Peer, ServerStatistics } from "../api.ts";
 import { valueOf } from "./channel.ts";
 import { type CarriedKey, encodeKeys } from "./keys-record.ts";
 import { type FromWorker, Kind, type SessionVerb, type ToWorker } from "./records.ts";
-import { type Begun, RemoteSession, type SessionWorker } from "./remote-session.ts";
+import type { Begun, RemoteSession, SessionWorker } from "./remote-session.ts";
 import { RestartDelay } from "./restart-delay.ts";
 import { NO_STATISTICS, pastOf, sumOf } from "./server-statistics.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -100,6 +100,10 @@ export class WorkerSlot implements SessionWorker {
     this.#process?.channel.send(Kind.credit, session, bytes, NOTHING);
   }
 
+  accept(session: number, messages: number): void {
+    this.#process?.channel.send(Kind.accept, session, messages, NOTHING);
+  }
+
   ask(session: number, request: number, verb: SessionVerb): void {
     this.tell({ type: "ask", session, request, verb });
   }
@@ -115,7 +119,7 @@ export class WorkerSlot implements SessionWorker {
   #onRecord(kind: number, body: Buffer): void {
     if (kind === Kind.message) {
       // A copy: the chunk that it lies in is sixty times as large.
-      this.#sessions.get(body.readUInt32LE(0))?.onMessage(new Uint8Array(body.subarray(8)));
+      this.#sessions.get(body.readUInt32LE(0))?.take(new Uint8Array(body.subarray(8)));
     } else if (kind === Kind.sent) this.#sessions.get(body.readUInt32LE(0))?.onSent(body.readUInt32LE(4));
     else this.#onValue(valueOf(body) as FromWorker);
   }

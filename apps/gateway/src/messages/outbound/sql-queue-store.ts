@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from "kysely";
+import { GatewayError } from "../../errors.ts";
 import type { DeviceId, WallMs } from "../../records.ts";
 import type { WallClock } from "../../time/wall-clock.ts";
 import type { OutboundRecord } from "../messages.ts";
@@ -14,6 +15,7 @@ import type {
   SenderCount,
   StoredQueue,
   Take,
+  Taken,
   TakenMessage,
 } from "./queue-store.ts";
 
@@ -128,7 +130,7 @@ export class SqlQueueStore implements QueueStore {
       ];
       const arrived = await this.#insert(change, arriving, now);
       const handed: OutboundRecord[] = [];
-      const taken: TakenMessage[][] = [];
+      const taken: Taken[] = [];
       for (const take of takes) {
         const outcome = await this.#take(change, take, now);
         handed.push(...outcome.changed);
@@ -280,7 +282,7 @@ export class SqlQueueStore implements QueueStore {
     change: MessageChange,
     { device, after, limit }: Take,
     now: WallMs,
-  ): Promise<{ readonly changed: readonly OutboundRecord[]; readonly taken: TakenMessage[] }> {
+  ): Promise<{ readonly changed: readonly OutboundRecord[]; readonly taken: Taken }> {
     const rows = await change.sql
       .selectFrom("messages_out")
       .select(["id", "device", "expires_at", "sealed_by", "data"])
@@ -290,20 +292,39 @@ export class SqlQueueStore implements QueueStore {
       .orderBy("id")
       .limit(limit)
       .execute();
-    if (rows.length === 0) return { changed: [], taken: [] };
+    if (rows.length === 0) return { changed: [], taken: { messages: [], nothing: true } };
     const trusted = this.#wallClock.doubt === undefined;
-    const isOver = (row: { readonly expires_at: number }): boolean => trusted && row.expires_at <= now;
-    const over = rows.filter(isOver).map(({ id }) => id);
-    const leaving = rows.filter((row) => !isOver(row));
+    const leaving: TakenMessage[] = [];
+    const broken: number[] = [];
+    const over: number[] = [];
+    for (const row of rows) {
+      if (trusted && row.expires_at <= now) over.push(row.id);
+      else {
+        const data = this.#opened(row);
+        if (data === undefined) broken.push(row.id);
+        else leaving.push({ id: row.id, data });
+      }
+    }
     const changed = [
       ...(await this.#update(change, over, { state: "expired", ended_at: now, clock_doubted: 0 })),
+      ...(await this.#update(change, broken, { state: "cancelled", ended_at: now, clock_doubted: 0 })),
       ...(await this.#update(
         change,
         leaving.map(({ id }) => id),
         { state: "sent", sent_at: now, attempts: sql<number>`attempts + 1` },
       )),
     ];
-    return { changed, taken: leaving.map((row) => ({ id: row.id, data: this.#seal.open(row) })) };
+    return { changed, taken: { messages: leaving, nothing: false } };
+  }
+
+  /** Undefined for a row that was changed, or is sealed under a master that is not here: it must not hold up what waits behind it. */
+  #opened(row: Parameters<PayloadSeal["open"]>[0]): Uint8Array | undefined {
+    try {
+      return this.#seal.open(row);
+    } catch (error) {
+      if (error instanceof GatewayError && error.code === "damaged") return undefined;
+      throw error;
+    }
   }
 
   /** Those among the ids that wait. */
