@@ -32,8 +32,8 @@ describe.skipIf(sockets === undefined)("a socket that shares its port", () => {
   it("takes datagrams, under the port that dgram then says", async () => {
     const socket = createSocket("udp4");
     onTestFinished(() => void socket.close());
-    socket.bind({ fd: sockets?.reusePortSocket("udp", "127.0.0.1", 0) as number });
-    await once(socket, "listening");
+    const fd = sockets?.reusePortSocket("udp", "127.0.0.1", 0) as number;
+    await new Promise<void>((resolve) => socket.bind({ fd }, resolve)); // "listening" comes before bind() returns
     const sender = createSocket("udp4");
     onTestFinished(() => void sender.close());
     sender.send("hello", socket.address().port, "127.0.0.1");
@@ -56,7 +56,7 @@ describe.skipIf(sockets === undefined)("a socket that shares its port", () => {
     ["", 0],
     ["127.0.0.1", 65_536],
     ["127.0.0.1", -1],
-    ["1".repeat(1_000), 0],
+    ["1".repeat(70), 0],
   ])("is refused for %j port %i", (host, port) => {
     expect(() => sockets?.reusePortSocket("tcp", host, port)).toThrow(RangeError);
   });
