@@ -154,7 +154,7 @@ export class Channel {
 }
 
 /** The value of a record that sendValue() sent. Bytes in it are views of the body: what wipes them wipes that. */
-export function valueOf(body: Buffer): unknown {
+export function readValue(body: Buffer): unknown {
   return deserialize(body);
 }
 

@@ -23,6 +23,12 @@ export interface SessionWorker {
   abort(session: number): void;
 }
 
+/** What a worker says of a session after its beginning. */
+export type SessionRecord = Extract<
+  FromWorker,
+  { readonly type: "proven" | "moved" | "unsent" | "answer" | "closed" | "finished" }
+>;
+
 /** Who is told that a session is over; once. */
 export interface RemoteSessionOwner {
   onClosed(session: RemoteSession): void;
@@ -198,7 +204,7 @@ export class RemoteSession implements Session {
   }
 
   /** The worker's word on this session. */
-  onRecord(record: FromWorker): void {
+  onRecord(record: SessionRecord): void {
     switch (record.type) {
       case "proven":
         this.#proven.settle(true);

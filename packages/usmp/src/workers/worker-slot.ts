@@ -1,12 +1,18 @@
 import type { CloseReason, Secret } from "@usmp/protocol";
 import type { Peer, ServerStatistics } from "../api.ts";
-import { valueOf } from "./channel.ts";
+import { readValue } from "./channel.ts";
 import { type CarriedKey, encodeKeys } from "./keys-record.ts";
 import { type FromWorker, Kind, type SessionVerb, type ToWorker } from "./records.ts";
-import type { Begun, RemoteSession, SessionWorker } from "./remote-session.ts";
+import type { Begun, RemoteSession, SessionRecord, SessionWorker } from "./remote-session.ts";
 import { RestartDelay } from "./restart-delay.ts";
 import { NO_STATISTICS, pastOf, sumOf } from "./server-statistics.ts";
 import { WorkerProcess } from "./worker-process.ts";
+
+/** What a worker says that is not for one session alone, or not only. */
+export type SlotRecord = Extract<
+  FromWorker,
+  { readonly type: "failed" | "moved" | "keys" | "refused" | "want" | "gave" }
+>;
 
 /** What a slot's server does with what its worker says. */
 export interface SlotHost {
@@ -15,7 +21,7 @@ export interface SlotHost {
   onListening(slot: WorkerSlot, addresses: readonly Peer[]): void;
   onSession(slot: WorkerSlot, begun: Begun): RemoteSession;
   onProven(session: RemoteSession): void;
-  onRecord(slot: WorkerSlot, record: FromWorker): void;
+  onRecord(slot: WorkerSlot, record: SlotRecord): void;
   /** The worker ended, though it was not asked to; it begins again after so many milliseconds. */
   onEnded(slot: WorkerSlot, cause: string, lost: readonly RemoteSession[], restartInMs: number): void;
 }
@@ -121,7 +127,7 @@ export class WorkerSlot implements SessionWorker {
       // A copy: the chunk that it lies in is sixty times as large.
       this.#sessions.get(body.readUInt32LE(0))?.take(new Uint8Array(body.subarray(8)));
     } else if (kind === Kind.sent) this.#sessions.get(body.readUInt32LE(0))?.onSent(body.readUInt32LE(4));
-    else this.#onValue(valueOf(body) as FromWorker);
+    else this.#onValue(readValue(body) as FromWorker);
   }
 
   #onValue(record: FromWorker): void {
@@ -143,12 +149,12 @@ export class WorkerSlot implements SessionWorker {
     }
   }
 
-  #sessionRecord(record: FromWorker & { readonly session: number }): void {
+  #sessionRecord(record: SessionRecord): void {
     const session = this.#sessions.get(record.session);
     if (session === undefined) return;
     session.onRecord(record);
     if (record.type === "proven") this.#host.onProven(session);
-    if (record.type === "moved" || record.type === "closed") this.#host.onRecord(this, record);
+    if (record.type === "moved") this.#host.onRecord(this, record);
     if (record.type === "finished") this.#sessions.delete(record.session);
   }
 

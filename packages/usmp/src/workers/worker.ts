@@ -8,7 +8,7 @@ import type { LabelledPsk, ListenOptions, Peer, PskAnswer, Refusal, RekeySetting
 import { systemClock } from "../clock.ts";
 import { type LiveServer, openServer, type ServerPart } from "../server.ts";
 import type { LiveSession } from "../session.ts";
-import { Channel, valueOf } from "./channel.ts";
+import { Channel, readValue } from "./channel.ts";
 import { decodeKeys } from "./keys-record.ts";
 import { Mesh } from "./mesh.ts";
 import { ownSocket } from "./own-sockets.ts";
@@ -96,7 +96,7 @@ class Worker {
         body.fill(0);
         break;
       case Kind.value:
-        this.#onValue(valueOf(body) as ToWorker);
+        this.#onValue(readValue(body) as ToWorker);
         break;
     }
   }

@@ -18,7 +18,7 @@ import type { FromWorker, ProvenPair, RefusalRecord, WorkerSettings, WorkerStart
 import { type Begun, RemoteSession } from "./remote-session.ts";
 import { sumOf } from "./server-statistics.ts";
 import { SessionShares } from "./session-shares.ts";
-import { WorkerSlot } from "./worker-slot.ts";
+import { type SlotRecord, WorkerSlot } from "./worker-slot.ts";
 
 export interface BoundAddress {
   readonly host: string | undefined;
@@ -150,7 +150,7 @@ export class WorkersServer implements Server {
     onProven: (session: RemoteSession): void => {
       for (const replaced of this.#devices.prove(session)) replaced.end({ code: "replaced" });
     },
-    onRecord: (slot: WorkerSlot, record: FromWorker): void => this.#onRecord(slot, record),
+    onRecord: (slot: WorkerSlot, record: SlotRecord): void => this.#onRecord(slot, record),
     onEnded: (slot: WorkerSlot, cause: string, lost: readonly RemoteSession[], restartInMs: number): void =>
       this.#onEnded(slot, cause, lost, restartInMs),
   };
@@ -228,7 +228,7 @@ export class WorkersServer implements Server {
     if (this.#announced.length > 2 * this.sessions.size + ENDED_UNTAKEN) this.#announced.keepOnly(({ open }) => open);
   }
 
-  #onRecord(slot: WorkerSlot, record: FromWorker): void {
+  #onRecord(slot: WorkerSlot, record: SlotRecord): void {
     switch (record.type) {
       case "failed":
         this.#onFailed(slot, record);

@@ -2,7 +2,7 @@ import { Duplex } from "node:stream";
 import { Secret } from "@usmp/protocol";
 import { runSeed, SeededRandom } from "@usmp/testkit";
 import { expect, test } from "vitest";
-import { Channel, valueOf } from "../../src/workers/channel.ts";
+import { Channel, readValue } from "../../src/workers/channel.ts";
 import { decodeKeys, encodeKeys } from "../../src/workers/keys-record.ts";
 
 /** A stream whose writes the test sees, and whose reads it makes. */
@@ -61,7 +61,7 @@ test("records of one turn leave in one write, and arrive however the stream cuts
     ]);
     expect(records[0]?.body.readUInt32LE(4)).toBe(0xffffffff);
     expect(records[0]?.body.toString("latin1", 8)).toBe("message");
-    expect(valueOf(records[2]?.body as Buffer)).toMatchObject({ type: "close" });
+    expect(readValue(records[2]?.body as Buffer)).toMatchObject({ type: "close" });
   }
 });
 

@@ -34,7 +34,11 @@ function shards(shared: boolean, knows: (worker: number, data: Uint8Array) => bo
     shard.join(mesh as Mesh);
     shard.attach({
       // As an acceptor does: what its endpoint does not know is offered to the others.
-      inject: (data, from) => knows(self, data) || (shard.onUnrouted(kindOf(data), data, from), false),
+      inject: (data, from) => {
+        if (knows(self, data)) return true;
+        shard.onUnrouted(kindOf(data), data, from);
+        return false;
+      },
       shareCookieSecrets: () => {},
     });
   }
