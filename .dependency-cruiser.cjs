@@ -27,7 +27,7 @@ module.exports = {
     only("native-imports-protocol", "packages/native/src/", index("protocol")),
     only("crypto-imports-protocol-and-native", "packages/crypto/src/", index("protocol", "native")),
     only("transport-imports-no-package", "packages/transport/src/", []),
-    only("usmp-imports-the-libraries", "packages/usmp/src/", index("protocol", "crypto", "transport")),
+    only("usmp-imports-the-libraries", "packages/usmp/src/", index("protocol", "crypto", "native", "transport")),
     only("testkit-imports-the-libraries", "packages/testkit/src/", index("protocol", "crypto", "transport")),
     only("gateway-imports-the-libraries", "apps/gateway/src/", index("usmp", "protocol", "crypto")),
     only("cli-imports-usmp-and-gateway", "apps/cli/src/", [

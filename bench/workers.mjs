@@ -4,17 +4,21 @@
  * take turns, so that what else the machine does falls on all of them; each figure is the median of the rounds, with the spread.
  */
 import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { connect } from "usmp";
 import { answerRequests, Child } from "./child.mjs";
+import { cpuMicroseconds } from "./process-figures.mjs";
 
 const HOST = "127.0.0.1";
-const TICK_MICROSECONDS = 10_000;
-/** Sessions: more than one, so that each worker has some; each waits for its echo before it sends again. */
-const CONNECTIONS = { tcp: 16, udp: 16 };
+/**
+ * Sessions of each load, and messages under way on each. There is a load for each process that serves: two that share what one alone gets would
+ * be woken for half as many messages a time, and what is measured would be the waking.
+ */
+const CONNECTIONS = 16;
+const UNDER_WAY = 8;
 const VARIANTS = [
   { name: "no workers", workers: 0, application: true },
   { name: "1 worker, echo in it", workers: 1, application: true },
@@ -38,15 +42,15 @@ async function load() {
   await answerRequests({
     async open({ transport, port, psk }) {
       const options = { host: HOST, port, transport, psk: Buffer.from(psk, "hex") };
-      sessions = await Promise.all(Array.from({ length: CONNECTIONS[transport] }, () => connect(options)));
+      sessions = await Promise.all(Array.from({ length: CONNECTIONS }, () => connect(options)));
     },
     async echo({ messages, bytes }) {
       const message = randomBytes(bytes);
       const each = Math.ceil(messages / sessions.length);
       await Promise.all(
         sessions.map(async (session) => {
-          for (let i = 0; i < each; i++) {
-            await session.send(message);
+          for (let sent = 0, received = 0; received < each; received++) {
+            for (; sent < each && sent - received < UNDER_WAY; sent++) session.send(message).catch(() => {});
             await session.receive();
           }
         }),
@@ -94,30 +98,31 @@ async function costOf(variant, { transport, bytes }, messages) {
     fileURLToPath(new URL("./servers/workers.mjs", import.meta.url)),
     "serve",
   ]);
-  const clients = new Child([process.execPath, fileURLToPath(import.meta.url), "load"]);
+  const { workers, application } = variant;
+  const loads = Array.from(
+    { length: Math.max(1, workers) },
+    () => new Child([process.execPath, fileURLToPath(import.meta.url), "load"]),
+  );
+  /** @param {{ readonly do: string } & Record<string, unknown>} request */
+  const ask = (request) => Promise.all(loads.map((load) => load.ask(request)));
   try {
-    const { workers, application } = variant;
     const { tcp, udp, pids } = await server.ask({ do: "serve", psk, workers, application });
-    await clients.ask({ do: "open", transport, port: transport === "tcp" ? tcp : udp, psk });
-    await clients.ask({ do: "echo", messages: messages / 4, bytes });
+    await ask({ do: "open", transport, port: transport === "tcp" ? tcp : udp, psk });
+    await ask({ do: "echo", messages: messages / 4, bytes });
     const before = cpuOf(pids);
-    const done = await clients.ask({ do: "echo", messages, bytes });
-    const cost = (cpuOf(pids) - before) / done.messages;
-    await clients.ask({ do: "close" });
+    const done = await ask({ do: "echo", messages, bytes });
+    const cost = (cpuOf(pids) - before) / done.reduce((sum, load) => sum + load.messages, 0);
+    await ask({ do: "close" });
     await server.ask({ do: "close" });
     return cost;
   } finally {
-    await Promise.all([clients.stop(), server.stop()]);
+    await Promise.all([...loads, server].map((child) => child.stop()));
   }
 }
 
-/** User and system time of all of them so far, in microseconds. @param {readonly number[]} pids */
+/** @param {readonly number[]} pids */
 function cpuOf(pids) {
-  return pids.reduce((sum, pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return sum + (Number(fields[11]) + Number(fields[12])) * TICK_MICROSECONDS;
-  }, 0);
+  return pids.reduce((sum, pid) => sum + cpuMicroseconds(pid), 0);
 }
 
 /** @param {Map<string, number[]>} samples @param {string | undefined} file */

@@ -5,8 +5,8 @@ import { dataDirectory, dataOption } from "./data-directory.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { usage } from "./failure.ts";
 import { addJsonOption } from "./options.ts";
-import { packageVersion } from "./version.ts";
 import type { Reporter, ReportOptions } from "./reporter.ts";
+import { packageVersion } from "./version.ts";
 
 /** Options of every command that speaks to a running gateway. */
 export interface ControlOptions extends ReportOptions {

@@ -1,12 +1,11 @@
-import { type DestinationStream, type Level, type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
+import type { LogLevel } from "./configuration/settings.ts";
 import type { Environment } from "./environment.ts";
 import type { CliEvent } from "./events.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import { escapeEveryUnprintable } from "./printable.ts";
 import { describeEvent } from "./render.ts";
 import { Reporter } from "./reporter.ts";
-
-export type LogLevel = Extract<Level, "debug" | "info" | "warn" | "error">;
 
 /** Neither payloads nor keys get into a log: events that carry some are written without, and what still has such a name is taken out. */
 const REDACTED = ["psk", "key", "token", "secret", "password", "passphrase", "data", "text"].flatMap((name) => [

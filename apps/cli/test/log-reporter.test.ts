@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { LogReporter, type LogLevel } from "../src/log-reporter.ts";
+import type { LogLevel } from "../src/configuration/settings.ts";
+import { LogReporter } from "../src/log-reporter.ts";
 import { virtualEnvironment } from "./virtual-environment.ts";
 
 const SESSION = { device: "02:00:00:00:00:01", session: "ab".repeat(16) };

@@ -44,7 +44,7 @@ export interface SessionSettings {
   readonly receiveBufferBytes?: number | undefined;
   /** Lets the well-known development key in. For a bench, never for production (P7). */
   readonly development?: boolean | undefined;
-  /** Cryptography to use; default: the native addon where it is built, else node:crypto (docs/performance.md). */
+  /** Cryptography to use; default: the native addon where it is built, else node:crypto (docs/native.md). */
   readonly crypto?: CryptoProvider | undefined;
   /** Time to live by; default: the process's monotonic clock. Tests pass a virtual one. */
   readonly clock?: Clock | undefined;

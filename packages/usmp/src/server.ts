@@ -21,7 +21,7 @@ import { KeyRing } from "./key-ring.ts";
 import type { Reception } from "./server-attempt.ts";
 import type { LiveSession } from "./session.ts";
 import { acknowledgeOf, receiveLimit } from "./settings.ts";
-import { type AcceptorOptions, TcpAcceptor } from "./tcp-acceptor.ts";
+import { type AcceptorOptions, type AcceptorSocket, TcpAcceptor } from "./tcp-acceptor.ts";
 import { Turnstile } from "./turnstile.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
 import { deferred } from "./waiting.ts";
@@ -35,7 +35,8 @@ export interface ServerPart {
   /** What counts for all of them: true when there is room for one more session. */
   hasRoom(deviceId: string, open: number): boolean;
   readonly shard: Shard | undefined;
-  readonly sockets: { readonly reusePort: boolean };
+  readonly tcpSocket: Partial<AcceptorSocket>;
+  readonly udpSocket: Partial<AcceptorSocket>;
 }
 
 /** A server whose sessions live in this process. Rejects as listen() does. */
@@ -120,9 +121,9 @@ export class LiveServer implements Server, Reception {
   async open({ tcp, udp }: ListenOptions): Promise<void> {
     const tcpAddress = tcp === undefined ? undefined : listenAddress(tcp, "tcp");
     const udpAddress = udp === undefined ? undefined : listenAddress(udp, "udp");
-    const sockets = this.#part?.sockets;
-    if (tcpAddress) this.#tcp = await TcpAcceptor.open(this.#acceptorOptions, { ...tcpAddress, ...sockets });
-    if (udpAddress) this.#udp = await UdpAcceptor.open(this.#acceptorOptions, { ...udpAddress, ...sockets });
+    const part = this.#part;
+    if (tcpAddress) this.#tcp = await TcpAcceptor.open(this.#acceptorOptions, { ...tcpAddress, ...part?.tcpSocket });
+    if (udpAddress) this.#udp = await UdpAcceptor.open(this.#acceptorOptions, { ...udpAddress, ...part?.udpSocket });
   }
 
   get addresses(): readonly Peer[] {

@@ -48,7 +48,8 @@ async function serveWithKey(
 ): Promise<ExitCode> {
   const attended = new Set<Promise<void>>();
   const refusals = new RefusalLog(environment.stdout, reporter);
-  const { echo = false, workers } = options;
+  const { echo = false } = options;
+  const workers = options.workers === 1 ? undefined : options.workers;
   try {
     await using server = await open({
       ...listenAddresses(options),

@@ -47,7 +47,8 @@ export function gatewayOptions(configuration: Configuration, dataDirectory: stri
     http: http(configuration),
     sinks: value("sinks"),
     securityLog: value("security-log"),
-    workers: value("workers"),
+    // One is this process alone; more are processes beside it.
+    workers: value("workers") > 1 ? value("workers") : undefined,
   };
 }
 

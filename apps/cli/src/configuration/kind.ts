@@ -58,7 +58,7 @@ export const yesOrNo: Kind<boolean> = {
 /** One of some words. */
 export function oneOf<Word extends string>(...words: readonly [Word, ...Word[]]): Kind<Word> {
   return {
-    placeholder: `<${words.join("|")}>`,
+    placeholder: `<${words.join("/")}>`,
     example: words[0],
     parse({ value, field }) {
       const word = words.find((each) => each === value);

@@ -11,9 +11,11 @@ import {
   path,
   variableName,
 } from "./place-kinds.ts";
-import type { LogLevel } from "../log-reporter.ts";
 import type { Setting } from "./setting.ts";
 import { sinks } from "./sinks-kind.ts";
+
+/** The least that a log of JSON lines has. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** What each setting is once it was read. Times in milliseconds, sizes in bytes; null: off. */
 export interface Values extends LimitValues {
@@ -219,7 +221,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Values[Name]> }
     group: "Operation",
     kind: wholeNumber(1, 64),
     initial: "1",
-    description: "share the ports and the work among so many processes; the registry stays in the first (workers.md)",
+    description: "share the ports and the work among so many processes beside this one; 1: this one alone",
   },
   dev: {
     group: "Operation",

@@ -30,7 +30,7 @@ export function monitorTable(sessions: readonly SessionView[], now: Date, { colu
   const lines = [title(sessions, now), "", ...[HEAD, ...cells].map((row) => rowText(row, widths))];
   const left = sorted.length - shown.length;
   if (left > 0) lines.push(`… and ${left} more that are less busy`);
-  return lines.map((line) => fit(line, columns));
+  return lines.map((line) => cutTo(line, columns));
 }
 
 /** Title, an empty line, and the heads. */
@@ -86,7 +86,7 @@ function threeDigits(value: number): string {
 }
 
 /** Cut by characters; wide ones make a line longer than that, and the terminal is told not to wrap. */
-function fit(line: string, columns: number): string {
+function cutTo(line: string, columns: number): string {
   const characters = [...line];
   return characters.length <= columns ? line : `${characters.slice(0, columns - 1).join("")}…`;
 }

@@ -184,6 +184,8 @@ describe.runIf(sdk.available || process.env["CI"] === "true")("with the Python S
         symlinkSync(dirname(dirname(sdk.interpreter as string)), join(workshop.folder, "python-device", "venv")),
     });
     await workshop.line("device", (line) => line === 'delivered {"temperature": 21.5, "vent": "closed"}');
+    await workshop.line("device", (line) => line === "vent open");
+    await workshop.line("device", (line) => line === 'delivered {"temperature": 19.5, "vent": "open"}');
     const gateway = workshop.running.get("gateway") as Child;
     gateway.process.kill("SIGTERM");
     await workshop.line("device", (line) => line.startsWith("waiting "));

@@ -30,7 +30,7 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   readonly sinks?: readonly SinkSettings[] | undefined;
   /** A file that gets a copy of the audit, line by line. */
   readonly securityLog?: string | undefined;
-  /** So many processes share the ports; the registry stays in this one. See docs/workers.md. */
+  /** So many processes share the ports; the registry stays in this one. 1, the default: none but this one. See docs/workers.md. */
   readonly workers?: number | undefined;
   /** With `workers`: hears of a worker process that has begun or ended. */
   readonly onWorker?: ListenOptions["onWorker"];

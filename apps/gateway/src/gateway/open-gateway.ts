@@ -125,7 +125,7 @@ class LiveGateway implements Gateway {
       onSession: (session) => this.#admit(session),
       onMoved: (session, move) => this.#noteMoved(session, move),
       onRefused: (refusal) => this.#refusals.note(refusal),
-      ...(options.workers === undefined ? {} : { workers: options.workers, onWorker: options.onWorker }),
+      ...((options.workers ?? 1) === 1 ? {} : { workers: options.workers, onWorker: options.onWorker }),
     });
     const methods = createControlMethods({
       server: this.#server,

@@ -8,6 +8,7 @@ import { type HttpLimits, HttpServer } from "../../src/http/http-server.ts";
 import type { HttpSettings } from "../../src/http/http-settings.ts";
 import type { Route } from "../../src/http/routes/route.ts";
 import { isRoute, ROUTES } from "../../src/http/routes.ts";
+import type { Actor } from "../../src/records.ts";
 import type { OpenedRegistry } from "../../src/registry/open-registry.ts";
 import type { Role } from "../../src/registry/token-store.ts";
 import { ADA, TestHome, type TestTime } from "./registries.ts";
@@ -67,7 +68,7 @@ export class TestApi {
     const handlers = Object.fromEntries(
       REACHED.map(([method, route]) => [
         method,
-        (params: unknown, actor: never, signal: AbortSignal) => {
+        (params: unknown, actor: Actor, signal: AbortSignal) => {
           noted.called.push(method);
           noted.actors.push(actor);
           const given = options.handlers?.[method];

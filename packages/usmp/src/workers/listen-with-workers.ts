@@ -51,23 +51,23 @@ function check({ crypto, clock = systemClock }: ListenOptions, count: number): v
   if (clock !== systemClock) throw invalid("clock cannot be handed to worker processes; leave clock or workers out");
 }
 
-/** All workers must bind the same ports: those that are 0 are chosen here. */
+/**
+ * All workers must bind the same ports, so those that are 0 are chosen here; and nobody else may have them: with SO_REUSEPORT two servers
+ * of one user would share their devices and not notice.
+ */
 async function withPorts({ tcp, udp }: BoundAddresses): Promise<BoundAddresses> {
-  return {
-    tcp: tcp && (tcp.port === 0 ? await freeTcpPort(tcp) : tcp),
-    udp: udp && (udp.port === 0 ? await freeUdpPort(udp) : udp),
-  };
+  return { tcp: tcp && (await freeTcpPort(tcp)), udp: udp && (await freeUdpPort(udp)) };
 }
 
-async function freeTcpPort({ host }: BoundAddress): Promise<BoundAddress> {
-  const listener = await listenTcp({ host, port: 0 }, (transport) => transport.destroy());
+async function freeTcpPort({ host, port: wished }: BoundAddress): Promise<BoundAddress> {
+  const listener = await listenTcp({ host, port: wished }, (transport) => transport.destroy());
   const { port } = listener.address;
   await listener.close();
   return { host, port };
 }
 
-async function freeUdpPort({ host }: BoundAddress): Promise<BoundAddress> {
-  const socket = await bindUdp({ host, port: 0 });
+async function freeUdpPort({ host, port: wished }: BoundAddress): Promise<BoundAddress> {
+  const socket = await bindUdp({ host, port: wished });
   const { port } = socket.address;
   await new Promise<void>((resolve) => {
     socket.start({ onDatagram: () => {}, onClose: () => resolve() });

@@ -1,5 +1,6 @@
 import type { Breach, CloseReason, Limits, Transcript } from "@usmp/protocol";
 import type { Move, Peer, RekeySettings, ServerStatistics, SessionStatistics } from "../api.ts";
+import type { SocketSource } from "./own-sockets.ts";
 
 /**
  * What the process that listens and its workers say to each other, over one socket pair each. Messages, and what goes with each of
@@ -40,8 +41,7 @@ export interface WorkerStart {
   readonly asksForKeys: boolean;
   /** True: how a session rekeys comes with its device's keys. */
   readonly dynamicRekey: boolean;
-  /** True: this worker has sockets of its own at the port; else all share one. */
-  readonly reusePort: boolean;
+  readonly sockets: SocketSource;
   /** Sessions that this worker may hold at first. */
   readonly sessions: number;
   /** Bytes of messages that may be under way to, or unread in, the parent: per session. */

@@ -49,9 +49,8 @@ export class WorkerSlot implements SessionWorker {
     return this.#process?.pid ?? 0;
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size;
-  }
+  /** Sessions that are open; of those that have ended some may still have messages on their way. */
+  open = 0;
 
   get statistics(): ServerStatistics {
     return sumOf([this.#past, this.#present]);
@@ -132,6 +131,7 @@ export class WorkerSlot implements SessionWorker {
         this.#host.onListening(this, record.addresses);
         break;
       case "session":
+        this.open++;
         this.#sessions.set(record.session, this.#host.onSession(this, record));
         break;
       case "statistics":
@@ -161,6 +161,7 @@ export class WorkerSlot implements SessionWorker {
       session.onWorkerLost(`the worker process of this session ended (${cause})`);
     }
     this.#sessions.clear();
+    this.open = 0;
     if (this.#stopping) return;
     const restartInMs = this.#delay.after(performance.now() - this.#beganAt);
     this.#restart = setTimeout(() => this.start(), restartInMs);

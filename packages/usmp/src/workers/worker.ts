@@ -1,7 +1,7 @@
 /** The program of a worker process: a server of its own behind the port that all share. It is started by listen(), never by hand. */
 import cluster from "node:cluster";
 import { Socket } from "node:net";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { divideLimits, Secret, UsageError } from "@usmp/protocol";
 import { AddressError } from "@usmp/transport";
 import type { LabelledPsk, ListenOptions, Peer, PskAnswer, Refusal, RekeySettings, SessionHandler } from "../api.ts";
@@ -11,6 +11,7 @@ import type { LiveSession } from "../session.ts";
 import { Channel, valueOf } from "./channel.ts";
 import { decodeKeys } from "./keys-record.ts";
 import { Mesh } from "./mesh.ts";
+import { ownSocket } from "./own-sockets.ts";
 import { SessionOwners } from "./owner-of-session.ts";
 import { type FromWorker, Kind, type RefusalRecord, type ToWorker, type WorkerStart } from "./records.ts";
 import { Relay, type RelayContext, UNLABELLED } from "./relay.ts";
@@ -25,6 +26,8 @@ const COOKIE_SECRET_LENGTH = 32;
 /** How long the last bytes of sessions may take when the process that listens is gone. */
 const ORPHAN_MS = 1_000;
 
+/** Room that handshakes under way may keep from other workers: a flood of those must not keep all of it. */
+const MOST_KEPT = 16;
 /** Answers for handshakes under way: more than there may be. */
 const MAX_REMEMBERED = 4_096;
 
@@ -171,17 +174,18 @@ class Worker {
     const part: ServerPart = {
       hasRoom: (deviceId, open) => this.#hasRoom(deviceId, open),
       shard: this.#shard,
-      sockets: { reusePort: start.reusePort },
+      tcpSocket: start.tcp === undefined ? {} : await ownSocket(start.sockets, "tcp", start.tcp),
+      udpSocket: start.udp === undefined ? {} : await ownSocket(start.sockets, "udp", start.udp),
     };
     this.#server = await openServer(this.#options(start, context), part);
   }
 
   async #openShard(start: WorkerStart, path: string): Promise<void> {
-    const owners = new SessionOwners(nodeCrypto, start.routingKey, start.count);
+    const owners = new SessionOwners(defaultCrypto(), start.routingKey, start.count);
     const shard = new Shard({
       self: start.index,
       count: start.count,
-      shared: !start.reusePort,
+      shared: start.sockets === "shared",
       ownerOf: (sessionId) => owners.ownerOf(sessionId),
       now: () => systemClock.now(),
     });
@@ -288,7 +292,9 @@ class Worker {
   }
 
   #give(most: number, request: number): void {
-    const sessions = Math.max(0, Math.min(most, this.#room));
+    // Handshakes under way were let on because there was room for them.
+    const kept = Math.min(this.#server?.statistics.handshakesOpen ?? 0, MOST_KEPT);
+    const sessions = Math.max(0, Math.min(most, this.#room - kept));
     this.#granted -= sessions;
     this.#tell({ type: "gave", sessions, request });
   }

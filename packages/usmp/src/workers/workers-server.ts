@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { type Limits, ProofTrial, parseLimits, parseRekeying, parseTiming, Secret, UsageError } from "@usmp/protocol";
 import type { ListenOptions, Peer, Refusal, RekeySettings, Server, ServerStatistics, Session } from "../api.ts";
 import { systemClock } from "../clock.ts";
@@ -13,6 +13,7 @@ import { KeyRing } from "../key-ring.ts";
 import { acknowledgeOf, receiveLimit } from "../settings.ts";
 import { Turnstile } from "../turnstile.ts";
 import { deferred } from "../waiting.ts";
+import { type SocketSource, socketSource } from "./own-sockets.ts";
 import type { FromWorker, ProvenPair, RefusalRecord, WorkerSettings, WorkerStart } from "./records.ts";
 import { type Begun, RemoteSession } from "./remote-session.ts";
 import { sumOf } from "./server-statistics.ts";
@@ -45,6 +46,7 @@ export class WorkersServer implements Server {
   readonly #settings: WorkerSettings;
   readonly #receiveBufferBytes: number;
   readonly #keys: KeyRing;
+  readonly #sockets: SocketSource = socketSource();
   readonly #slots: readonly WorkerSlot[];
   readonly #shares: SessionShares;
   readonly #devices: DeviceSessions<RemoteSession>;
@@ -86,7 +88,10 @@ export class WorkersServer implements Server {
     };
     this.#shares = new SessionShares(this.#limits.sessions, count);
     this.#devices = new DeviceSessions(this.#limits.unprovenSessionsPerDevice);
-    this.#slots = Array.from({ length: count }, (_, index) => new WorkerSlot(index, OWN_SOCKETS, this.#host));
+    this.#slots = Array.from(
+      { length: count },
+      (_, index) => new WorkerSlot(index, this.#sockets !== "shared", this.#host),
+    );
     this.#keys = new KeyRing(options.psk, options.development ?? false);
     const closed = deferred<void>();
     this.closed = closed.promise;
@@ -168,7 +173,7 @@ export class WorkersServer implements Server {
       limits: this.#limits,
       asksForKeys: asksForKeys || typeof rekey === "function",
       dynamicRekey: typeof rekey === "function",
-      reusePort: OWN_SOCKETS,
+      sockets: this.#sockets,
       sessions: this.#shares.granted(slot.index) + this.#shares.takeFree(slot.index),
       window: Math.ceil(this.#receiveBufferBytes / 2),
       application: application && { module: String(application.module), data: application.data },
@@ -216,6 +221,7 @@ export class WorkersServer implements Server {
 
   #onClosed(slot: WorkerSlot, session: RemoteSession): void {
     this.sessions.delete(session);
+    slot.open--;
     // Where it was last: that is where the device will come from next.
     if (this.#devices.isProven(session)) this.#shareProven(slot, session);
     this.#devices.remove(session);
@@ -305,7 +311,7 @@ export class WorkersServer implements Server {
 
   #onRefused({ tried, ...refusal }: RefusalRecord): void {
     const { onRefused } = this.#options;
-    const proof = tried && new ProofTrial(nodeCrypto, tried.proof, tried.transcript);
+    const proof = tried && new ProofTrial(defaultCrypto(), tried.proof, tried.transcript);
     if (onRefused === undefined) proof?.wipe();
     else onRefused(withoutUndefined({ ...refusal, proof }));
   }
@@ -340,7 +346,7 @@ export class WorkersServer implements Server {
   }
 
   #openIn(worker: number): number {
-    return this.#slots[worker]?.sessionCount ?? 0;
+    return this.#slots[worker]?.open ?? 0;
   }
 
   /** All workers know where devices proved themselves, whichever they came to. */
@@ -376,15 +382,6 @@ export class WorkersServer implements Server {
     this.#announced.end();
     this.#resolveClosed();
   }
-}
-
-/** True where the kernel shares a port out among several sockets and Node can ask for it. Else workers share one socket. */
-const OWN_SOCKETS: boolean = process.platform === "linux" && nodeCanReusePort(process.versions.node);
-
-/** From Node 23.1 on (and 22.12). */
-function nodeCanReusePort(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 }
 
 function drawSecret(): Secret {

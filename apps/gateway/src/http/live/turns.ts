@@ -1,5 +1,5 @@
 /** Writes between two turns of the event loop. */
-const A_TURN = 32;
+const A_TURN = 8;
 
 /** Lets so many pass in each turn of the event loop, in order: a thousand viewers of one event do not hold up the devices. */
 export class Turns {
