@@ -1,11 +1,11 @@
-import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from "kysely";
+import { type ExpressionBuilder, type RawBuilder, sql } from "kysely";
 import { GatewayError } from "../../errors.ts";
 import type { DeviceId, WallMs } from "../../records.ts";
 import type { WallClock } from "../../time/wall-clock.ts";
 import type { OutboundRecord } from "../messages.ts";
 import type { MessageTables, OutboundRow } from "../schema.ts";
 import type { MessageChange, MessageStorage } from "../storage.ts";
-import type { WideTable } from "../storage/tables.ts";
+import { FRESH, RECORD, recordOf, TABLE } from "./queue-rows.ts";
 import type {
   Batch,
   BatchOutcome,
@@ -24,42 +24,6 @@ export interface PayloadSeal {
   seal(id: number, device: DeviceId, data: Uint8Array): Pick<OutboundRow, "sealed_by" | "data">;
   open(row: Pick<OutboundRow, "id" | "device" | "sealed_by" | "data">): Uint8Array;
 }
-
-/** Everything but the payload. */
-const RECORD = [
-  "id",
-  "device",
-  "state",
-  "queued_at",
-  "expires_at",
-  "sent_at",
-  "ended_at",
-  "attempts",
-  "maybe_twice",
-  "bytes",
-  "sender",
-] as const;
-type RecordRow = Pick<Selectable<OutboundRow>, (typeof RECORD)[number]>;
-
-const TABLE: WideTable = {
-  name: "messages_out",
-  columns: {
-    id: "integer",
-    device: "text",
-    state: "text",
-    queued_at: "integer",
-    ttl_ms: "integer",
-    expires_at: "integer",
-    clock_doubted: "integer",
-    attempts: "integer",
-    maybe_twice: "integer",
-    bytes: "integer",
-    sender: "text",
-    send_key: "text",
-    sealed_by: "text",
-    data: "blob",
-  },
-};
 
 type Where = ExpressionBuilder<MessageTables, "messages_out">;
 // Written out, so that the databases see that a partial index covers them.
@@ -384,8 +348,6 @@ type OutboundUpdate = {
   readonly attempts?: RawBuilder<number>;
 };
 
-const FRESH = { sentAt: undefined, endedAt: undefined, attempts: 0, maybeTwice: false } as const;
-
 async function firstExpiry(db: MessageStorage["db"]): Promise<WallMs | undefined> {
   const row = await db
     .selectFrom("messages_out")
@@ -395,20 +357,4 @@ async function firstExpiry(db: MessageStorage["db"]): Promise<WallMs | undefined
     .limit(1)
     .executeTakeFirst();
   return row === undefined ? undefined : Number(row.expires_at);
-}
-
-function recordOf(row: RecordRow): OutboundRecord {
-  return {
-    id: row.id,
-    device: row.device,
-    state: row.state,
-    queuedAt: row.queued_at,
-    expiresAt: row.expires_at,
-    sentAt: row.sent_at ?? undefined,
-    endedAt: row.ended_at ?? undefined,
-    attempts: row.attempts,
-    maybeTwice: row.maybe_twice === 1,
-    bytes: row.bytes,
-    by: row.sender,
-  };
 }
