@@ -13,7 +13,7 @@ import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { SessionClosedError } from "./errors.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, toResult } from "./inbox.ts";
 import { DONE, Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
@@ -214,9 +214,9 @@ export class LiveSession implements Session, ConnectionOwner {
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
     const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
+    if (message === undefined) return this.#inbox.waitForResult();
     this.#noteRead(message.length);
-    return Promise.resolve({ done: false, value: message });
+    return Promise.resolve(toResult(message));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -346,10 +346,6 @@ export class LiveSession implements Session, ConnectionOwner {
 function moveOf(from: Address, to: Address, proven: boolean): Move {
   const peerOf = ({ host, port }: DatagramAddress): Peer => ({ transport: "udp", host, port });
   return { from: peerOf(from as DatagramAddress), to: peerOf(to as DatagramAddress), proven };
-}
-
-function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, undefined> {
-  return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
 }
 
 /** The bytes of a message as the application gave it. Throws UsageError "message-too-long". */
