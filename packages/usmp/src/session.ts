@@ -12,7 +12,7 @@ import type { MessageHandler, Move, Peer, Session, SessionStatistics, TransportN
 import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
-import { SessionClosedError } from "./errors.ts";
+import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import { Inbox, toResult } from "./inbox.ts";
 import { DONE, Outcome, Waiters } from "./waiting.ts";
 
@@ -275,7 +275,7 @@ export class LiveSession implements Session, ConnectionOwner {
       handled.then(goOn, (error: unknown) => {
         goOn();
         // The session's end is told by `closed`; all else is the application's to see.
-        if (!(error instanceof SessionClosedError)) throw error;
+        if (!(error instanceof SessionClosedError || error instanceof DeliveryUnknownError)) throw error;
       });
     } catch (error) {
       // Not into the pump, which has more to do.
