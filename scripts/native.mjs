@@ -34,7 +34,10 @@ export async function buildNative() {
     console.error("Compiling the native addon (cargo build): a minute or two, once …");
     const build = await cargoRun(["build", "--release", "--locked"]);
     if (!build.ok) return { state: "failed", output: build.output };
-    place(join(TARGET, "release", LIBRARY[/** @type {keyof typeof LIBRARY} */ (process.platform)] ?? "libusmp_native.so"), kept);
+    place(
+      join(TARGET, "release", LIBRARY[/** @type {keyof typeof LIBRARY} */ (process.platform)] ?? "libusmp_native.so"),
+      kept,
+    );
   }
   place(kept, BUILT);
   return { state: "built" };
@@ -61,7 +64,9 @@ function cargoRun(args) {
  */
 function keyOf(compiler) {
   const hash = createHash("sha256").update(`${process.platform} ${process.arch}\n${compiler}`);
-  const sources = readdirSync(join(CRATE, "src"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".rs"));
+  const sources = readdirSync(join(CRATE, "src"), { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".rs"),
+  );
   for (const name of ["Cargo.toml", "Cargo.lock", "build.rs", ...sources.sort().map((name) => join("src", name))]) {
     hash.update(`\n${name}\n`).update(readFileSync(join(CRATE, name)));
   }
@@ -84,7 +89,9 @@ if (import.meta.url === pathToFileURL(/** @type {string} */ (process.argv[1])).h
   const outcome = await buildNative();
   if (outcome.state === "built") console.log("The native addon is in packages/native/build: usmp uses it from now on.");
   else if (outcome.state === "no-cargo") {
-    console.error("Not built: cargo is missing (rustup.rs, or Debian's package cargo; Rust 1.88 or newer). Everything works without, slower.");
+    console.error(
+      "Not built: cargo is missing (rustup.rs, or Debian's package cargo; Rust 1.88 or newer). Everything works without, slower.",
+    );
   } else console.error(`The native addon was not built:\n${outcome.output}`);
   process.exitCode = outcome.state === "built" ? 0 : 1;
 }

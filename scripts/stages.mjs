@@ -66,7 +66,9 @@ async function checkTypes() {
 async function checkNative() {
   const outcome = await buildNative();
   if (outcome.state === "no-cargo") {
-    console.log("The native addon is neither built nor tested: cargo is missing (rustup.rs, or Debian's package cargo)");
+    console.log(
+      "The native addon is neither built nor tested: cargo is missing (rustup.rs, or Debian's package cargo)",
+    );
     return absent();
   }
   if (outcome.state === "failed") {

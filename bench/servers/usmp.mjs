@@ -1,19 +1,16 @@
-/** The server under test: ours, with an echo as the read-me writes it. */
+/** The server under test: ours, with an echo by callback, as the TLS server has one. */
 import { listen } from "usmp";
 import { answerRequests } from "../child.mjs";
 import { collectGarbage } from "./garbage.mjs";
-
-/** @param {import("usmp").Session} session */
-async function echo(session) {
-  for await (const message of session) await session.send(message);
-}
 
 await answerRequests({
   async serve({ psk }) {
     const server = await listen({
       tcp: { host: "127.0.0.1", port: 0 },
       psk: Buffer.from(psk, "hex"),
-      onSession: (session) => void echo(session).catch(() => session.abort()),
+      onSession: (session) => {
+        session.onMessage = (message) => session.send(message);
+      },
     });
     return { port: server.addresses[0]?.port };
   },
