@@ -1,8 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 // Tests run on the sources: no build comes first, and a failure points at the line that was written.
-// The rest are Vite's conditions for server code, which a list of one's own replaces.
-const conditions = ["usmp-source", "module", "node", "development|production"];
+// The rest are Vite's conditions for server code, which a list of one's own replaces; but for "module", which is for bundlers: Node would
+// get what it cannot load (@opentelemetry/api has such files).
+const conditions = ["usmp-source", "node", "development|production"];
 
 const tests = (folder: string): string[] => [`packages/*/test/${folder}`, `apps/*/test/${folder}`];
 const vectors = tests("**/*vectors*.test.ts");

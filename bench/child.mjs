@@ -1,12 +1,8 @@
 /** Servers and loads are processes of their own: one JSON request a line on their stdin, one JSON answer a line on their stdout. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-
-/** Kernel clock ticks in a second: what /proc/PID/stat counts in. Linux shows 100 to programs on every architecture. */
-const TICKS_PER_SECOND = 100;
-const MICROSECONDS_PER_TICK = 1_000_000 / TICKS_PER_SECOND;
+import { cpuMicroseconds, residentBytes } from "./process-figures.mjs";
 
 /** A running server or load, as the conductor sees it. */
 export class Child {
@@ -38,18 +34,12 @@ export class Child {
     return answer;
   }
 
-  /** CPU time of all its threads so far, user and system, in microseconds; to the 10 ms that the kernel counts in. */
   get cpuMicroseconds() {
-    const stat = readFileSync(`/proc/${this.#process.pid}/stat`, "utf8");
-    // The program's name, in parentheses, may hold blanks: count behind it. utime and stime are fields 14 and 15 (proc(5)).
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * MICROSECONDS_PER_TICK;
+    return cpuMicroseconds(this.#process.pid);
   }
 
-  /** Resident memory in bytes. */
   get residentBytes() {
-    const status = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    return residentBytes(this.#process.pid);
   }
 
   async stop() {

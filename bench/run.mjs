@@ -1,35 +1,33 @@
 /**
- * `npm run bench`: what our server costs beside Node's own TLS and the Python SDK, on the same work. See README.md in this folder.
+ * `npm run bench`: what our server costs beside plain sockets, Node's TLS, mosquitto with TLS-PSK and the Python SDK, on the same work and in one
+ * run. See README.md in this folder.
  */
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism, cpus, release } from "node:os";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ensurePythonSdk } from "../scripts/dependencies.mjs";
 import { run } from "../scripts/run.mjs";
-import { contenders } from "./contenders.mjs";
-import { printReport } from "./report.mjs";
-import { describeTls, idleRound, MEASURES, PLANS, timingRound } from "./rounds.mjs";
+import { readResults } from "./compare.mjs";
+import { contenders, NAMES } from "./contenders.mjs";
+import { measureOnce, onPair, PLANS } from "./measures.mjs";
+import { printComparison, printReport } from "./report.mjs";
 import { bundleSize } from "./size.mjs";
 import { summarize } from "./statistics.mjs";
+import { verdicts } from "./targets.mjs";
 
 /**
  * @typedef {import("./contenders.mjs").Contender} Contender
  * @typedef {import("./contenders.mjs").Name} Name
- * @typedef {import("./rounds.mjs").Measure} Measure
  */
 
-/** What the project has set itself for its server with node:crypto. Ratios are to TLS. */
-const TARGETS = /** @type {const} */ ([
-  { measure: "handshake", ratio: true, limit: 0.45 },
-  { measure: "echo64", ratio: true, limit: 2 },
-  { measure: "echo452", ratio: true, limit: 2 },
-  { measure: "idle", ratio: false, limit: 12 },
-]);
-
-const HELP = `npm run bench -- [--quick] [--rounds N] [--only NAME,NAME] [--json]
-  --quick      a short run: less work and two rounds, for a look and not for a verdict
-  --rounds N   rounds per contender; they take turns, because timings drift
-  --only       of usmp, tls, python
-  --json       the results as JSON instead of a table`;
+const HELP = `npm run bench -- [--quick] [--rounds N] [--only NAME,NAME] [--json] [--output FILE] [--compare FILE]
+  --quick         a short run: less work and one round, for a look and not for a verdict
+  --rounds N      rounds per contender; they take turns, because timings drift
+  --only          of ${NAMES.join(", ")}
+  --json          the results as JSON instead of a page
+  --output FILE   the page, and the results as JSON into FILE
+  --compare FILE  beside the results of another run, as --json or --output wrote them
+USMP_CRYPTO=node measures our server with that provider of cryptography.`;
 
 const { values: options } = parseArgs({
   options: {
@@ -37,6 +35,8 @@ const { values: options } = parseArgs({
     rounds: { type: "string" },
     only: { type: "string" },
     json: { type: "boolean", default: false },
+    output: { type: "string" },
+    compare: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -48,99 +48,114 @@ else if (process.platform !== "linux") {
 } else await bench();
 
 async function bench() {
-  const built = await run(process.execPath, ["scripts/build.mjs"]);
-  if (!built.ok) throw new Error("the build failed, so there is nothing to measure");
-
+  const before = options.compare === undefined ? undefined : readResults(options.compare);
   const plan = { ...PLANS[options.quick ? "quick" : "full"] };
   if (options.rounds !== undefined) plan.rounds = positive(options.rounds);
-  const only = options.only?.split(",");
-  const isTaken = (/** @type {Name} */ name) => only === undefined || only.includes(name);
-  if (isTaken("python") && !process.env.USMP_PYTHON) {
+  const only = chosen(options.only);
+  const built = await run(process.execPath, ["scripts/build.mjs"]);
+  if (!built.ok) throw new Error("the build failed, so there is nothing to measure");
+  if (only.includes("python") && !process.env.USMP_PYTHON) {
     const problem = await ensurePythonSdk();
     if (problem !== undefined) console.error(`The Python SDK is left out: ${problem}`);
   }
-  const taking = contenders().filter(({ name }) => isTaken(name));
-  const tls = taking.find(({ name }) => name === "tls");
-
-  const agreed = tls === undefined ? {} : await describeTls(tls);
+  const taking = (await contenders()).filter(({ name }) => only.includes(name));
   const figures = await measure(taking, plan);
-  /** @type {Record<string, number>} */
-  const ratios = {};
-  for (const [name, row] of Object.entries(figures)) {
-    if (row.usmp && row.tls) ratios[name] = row.usmp.median / row.tls.median;
-  }
+  /** @type {import("./report.mjs").Results} */
   const results = {
-    machine: machine(),
+    takenAt: new Date().toISOString(),
+    machine: await machine(),
     plan,
-    tls: agreed,
-    titles: /** @type {Record<Name, string>} */ (Object.fromEntries(taking.map(({ name, title }) => [name, title]))),
+    tls: await describeTls(taking),
+    titles: Object.fromEntries(taking.map(({ name, title }) => [name, title])),
     figures,
-    ratios,
-    targets: targets(figures, ratios),
+    targets: verdicts(figures),
+    primitives: await figuresOf("primitives.mjs"),
     bundle: await bundleSize(),
-    held: await held(),
+    held: await figuresOf("held.mjs"),
   };
-  if (options.json) console.log(JSON.stringify(results, undefined, 2));
-  else printReport(results);
+  const json = JSON.stringify(results, undefined, 2);
+  if (options.output !== undefined) writeFileSync(options.output, `${json}\n`);
+  if (options.json) console.log(json);
+  else {
+    printReport(results);
+    if (before !== undefined) printComparison(before, results);
+  }
   if (!options.quick && results.targets.some(({ met }) => !met)) process.exitCode = 1;
 }
 
 /**
  * @param {readonly Contender[]} taking
- * @param {import("./rounds.mjs").Plan} plan
+ * @param {import("./measures.mjs").Plan} plan
  */
 async function measure(taking, plan) {
   /** @type {Record<string, Partial<Record<Name, number[]>>>} */
-  const raw = Object.fromEntries(Object.keys(MEASURES).map((name) => [name, {}]));
+  const raw = {};
   for (let round = 1; round <= plan.rounds; round++) {
     for (const contender of taking) {
-      if (process.stderr.isTTY) process.stderr.write(`round ${round} of ${plan.rounds}: ${contender.title}\n`);
-      const figures = await timingRound(contender, plan);
-      if (round <= plan.idleRounds) Object.assign(figures, await idleRound(contender, plan));
-      for (const [name, value] of Object.entries(figures)) {
-        const row = raw[name] ?? {};
+      if (process.stderr.isTTY)
+        process.stderr.write(`round ${round} of ${plan.rounds}: ${contender.title}, ${contender.transport}\n`);
+      const figures = await measureOnce(contender, plan, round <= plan.slowRounds);
+      for (const [measure, value] of Object.entries(figures)) {
+        raw[measure] ??= {};
+        const row = raw[measure];
         row[contender.name] = [...(row[contender.name] ?? []), value];
       }
     }
   }
   return Object.fromEntries(
-    Object.entries(raw).map(([name, row]) => [
-      name,
-      /** @type {Partial<Record<Name, ReturnType<typeof summarize>>>} */ (
-        Object.fromEntries(Object.entries(row).map(([contender, values]) => [contender, summarize(values)]))
+    Object.entries(raw).map(([measure, row]) => [
+      measure,
+      /** @type {Partial<Record<Name, import("./statistics.mjs").Summary>>} */ (
+        Object.fromEntries(Object.entries(row).map(([name, values]) => [name, summarize(values)]))
       ),
     ]),
   );
 }
 
 /**
- * @param {Awaited<ReturnType<typeof measure>>} figures
- * @param {Record<string, number>} ratios
+ * What TLS really agreed on; throws when it is not what the comparison is with.
+ * @param {readonly Contender[]} taking
  */
-function targets(figures, ratios) {
-  return TARGETS.flatMap(({ measure, ratio, limit }) => {
-    const figure = ratio ? ratios[measure] : figures[measure]?.usmp?.median;
-    if (figure === undefined) return [];
-    const what = `${MEASURES[measure].title}, ${ratio ? "ratio to TLS" : MEASURES[measure].unit}`;
-    return [{ what, figure, limit, met: figure <= limit }];
-  });
+async function describeTls(taking) {
+  const tls = taking.find(({ name }) => name === "tls");
+  if (tls === undefined) return {};
+  const agreed = await onPair(tls, ({ clients, server }) => clients.ask({ do: "describe", server }));
+  const { protocol, exchange, certificate } = agreed;
+  if (protocol === "TLSv1.3" && exchange === "X25519" && !certificate) return agreed;
+  throw new Error(`TLS agreed on ${JSON.stringify(agreed)}, not on TLS 1.3 with a PSK and X25519`);
 }
 
-async function held() {
-  const { ok, output } = await run(process.execPath, ["--expose-gc", "bench/held.mjs"], { capture: true });
-  if (!ok) throw new Error(`bench/held.mjs failed: ${output}`);
+/** Of a program of its own, which needs the build. @param {string} program */
+async function figuresOf(program) {
+  const { ok, output } = await run(process.execPath, ["--expose-gc", `bench/${program}`], { capture: true });
+  if (!ok) throw new Error(`bench/${program} failed: ${output}`);
   return JSON.parse(output);
 }
 
-function machine() {
+async function machine() {
+  // After the build.
+  const { crypto, why } = (await import("@usmp/crypto")).cryptoChoice();
+  const said = async (/** @type {string} */ program, /** @type {readonly string[]} */ ...args) =>
+    (await run(program, [...args.flat()], { capture: true })).output.split("\n")[0]?.trim() || "absent";
   return {
     processor: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     node: process.versions.node,
-    openssl: process.versions.openssl,
     v8: process.versions.v8,
-    platform: `${process.platform}-${process.arch}`,
+    "node's openssl": process.versions.openssl,
+    openssl: await said("openssl", ["version"]),
+    mosquitto: (await said("sh", ["-c", "PATH=$PATH:/usr/sbin mosquitto -h"])).replace("mosquitto version ", ""),
+    "our cryptography": `${crypto.name} (${why})`,
+    platform: `${process.platform}-${process.arch} ${release()}`,
   };
+}
+
+/** @param {string | undefined} text @returns {readonly string[]} */
+function chosen(text) {
+  const names = text?.split(",") ?? NAMES;
+  const unknown = names.find((name) => !NAMES.some((known) => known === name));
+  if (unknown === undefined) return names;
+  throw new Error(`--only ${JSON.stringify(unknown)} is nobody here; give some of ${NAMES.join(", ")}`);
 }
 
 /** @param {string} text */

@@ -1,6 +1,9 @@
+/** @typedef {{ median: number, min: number, max: number }} Summary */
+
 /**
  * The middle of some rounds, and how far they lay apart: timings drift, so the median counts and the spread says what it is worth.
  * @param {readonly number[]} values
+ * @returns {Summary}
  */
 export function summarize(values) {
   const sorted = [...values].sort(ascending);

@@ -18,7 +18,7 @@ const TARGET = join(CACHE, "native-target");
 const LIBRARY = { win32: "usmp_native.dll", darwin: "libusmp_native.dylib" };
 
 /**
- * @typedef {{ state: "built" | "no-cargo" } | { state: "failed", output: string }} Outcome
+ * @typedef {{ state: "built" } | { state: "no-cargo" } | { state: "failed", output: string }} Outcome
  */
 
 /**
@@ -41,6 +41,11 @@ export async function buildNative() {
   }
   place(kept, BUILT);
   return { state: "built" };
+}
+
+/** True when the loader will find it. */
+export function nativeIsBuilt() {
+  return existsSync(BUILT);
 }
 
 /** The crate's own tests: its CRC, its handles, and the Wycheproof vectors. */

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ensurePythonSdk } from "./dependencies.mjs";
 import { checkModels } from "./models.mjs";
-import { buildNative, testNative } from "./native.mjs";
+import { buildNative, nativeIsBuilt, testNative } from "./native.mjs";
 import { ROOT, run, runTool } from "./run.mjs";
 import { missingParts } from "./system-parts.mjs";
 
@@ -24,6 +24,9 @@ const STAGE_LIMIT_MS = 10 * 60_000;
 /** Of the core, by the stages unit, vectors, simulation and fuzz together. */
 const REQUIRED_BRANCH_COVERAGE_PERCENT = 100;
 
+/** Whole sessions of both roles and all sizes with the SDK, rekeys in them, and keys of all forms. */
+const SDK_SESSIONS = ["sessions", "keys", "one-sided"].map((name) => `packages/usmp/test/interop/${name}.test.ts`);
+
 const PASSED = { passed: 1, failed: 0, skipped: 0 };
 const FAILED = { passed: 0, failed: 1, skipped: 0 };
 const SKIPPED = { passed: 0, failed: 0, skipped: 1 };
@@ -40,6 +43,7 @@ export const STAGES = [
   ...["simulation", "fuzz"].map((name) => ({ name, run: () => runProject(name, true) })),
   { name: "coverage", run: checkCoverage },
   { name: "interop", run: runInterop },
+  { name: "providers", run: runOtherProviders },
   { name: "crash", run: () => runOnBuild("crash") },
   { name: "e2e", run: () => runOnBuild("e2e") },
 ];
@@ -114,6 +118,27 @@ async function runInterop() {
 }
 
 /**
+ * Everything above ran on the default provider, and the vectors and core dumps on all. What else depends on one (the core's and the library's
+ * tests, sessions with the SDK) runs on the others too; what only takes long with it (crowds, loss, the command line, end to end) does not.
+ */
+async function runOtherProviders() {
+  const inUse = process.env.USMP_CRYPTO || (nativeIsBuilt() ? "native" : "node");
+  const others = ["node", "noble", ...(nativeIsBuilt() ? ["native"] : [])].filter((name) => name !== inUse);
+  const withSdk = (await ensurePythonSdk()) === undefined; // its absence was counted by "interop"
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const provider of others) {
+    console.log(`-- on ${provider}`);
+    const unit = ["packages/protocol", "packages/usmp", "--exclude=**/memory/**"];
+    const projects = { unit, ...(withSdk && { interop: SDK_SESSIONS }) };
+    for (const [project, files] of Object.entries(projects)) {
+      const counts = await runProject(project, false, { files, provider });
+      for (const key of /** @type {const} */ (["passed", "failed", "skipped"])) total[key] += counts[key];
+    }
+  }
+  return total;
+}
+
+/**
  * These start the command line as a process, which runs what is built; what does not compile is for "types" to say.
  * @param {string} project
  */
@@ -125,16 +150,26 @@ async function runOnBuild(project) {
 /**
  * @param {string} project of vitest.config.ts
  * @param {boolean} covering
+ * @param {{ files?: readonly string[], provider?: string }} [options] of vitest: which files; and the provider that is forced
  * @returns {Promise<Counts>}
  */
-async function runProject(project, covering) {
-  const json = join(RESULTS, `${project}.json`);
-  const args = ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${json}`];
+async function runProject(project, covering, { files = [], provider } = {}) {
+  const json = join(RESULTS, `${project}${provider === undefined ? "" : `-${provider}`}.json`);
+  const args = [
+    "run",
+    ...files,
+    "--project",
+    project,
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${json}`,
+  ];
   const blob = ["--reporter=blob", `--outputFile.blob=${join(BLOBS, project)}`];
   // The branches that one stage misses may be another's: the threshold is applied to all of them, in checkCoverage.
   const coverage = ["--coverage.enabled", "--coverage.reporter=none", "--coverage.thresholds.branches=0"];
   const { ok, timedOut } = await runTool("vitest", covering ? [...args, ...blob, ...coverage] : args, {
     limitMs: STAGE_LIMIT_MS,
+    ...(provider !== undefined && { env: { USMP_CRYPTO: provider } }),
   });
   if (timedOut) console.log(`${project}: ended by force after ${STAGE_LIMIT_MS / 60_000} minutes`);
   return countTests(json, ok);

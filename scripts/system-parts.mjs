@@ -32,7 +32,19 @@ const PARTS = [
     neededFor: "the gateway's tests on PostgreSQL",
     probe: ["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
   },
+  {
+    name: "mosquitto",
+    debianPackage: "mosquitto",
+    neededFor: "the bench beside a broker",
+    probe: ["sh", "-c", "PATH=$PATH:/usr/sbin command -v mosquitto"],
+  },
   { name: "strace", debianPackage: "strace", neededFor: "the crash tests", probe: ["strace", "-V"] },
+  {
+    name: "systemd-analyze",
+    debianPackage: "systemd",
+    neededFor: "the check of the unit that usmp service writes",
+    probe: ["systemd-analyze", "--version"],
+  },
   { name: "age", debianPackage: "age", neededFor: "the second opinion on backups", probe: ["age", "--version"] },
   {
     name: "openssl",

@@ -1,4 +1,4 @@
-/** Clients of our server and of the Python SDK's, in a process of their own. */
+/** Clients of our server over UDP, and of the Python SDK's over either transport, in a process of their own. */
 import { connect } from "usmp";
 import { answerRequests } from "../child.mjs";
 import { openMany, repeat } from "./work.mjs";
@@ -6,12 +6,13 @@ import { openMany, repeat } from "./work.mjs";
 /** @type {import("usmp").Session[]} */
 let sessions = [];
 
-/** @param {{ port: number, psk: string }} server */
-function open({ port, psk }) {
+/** @param {{ port: number, psk: string, transport?: "tcp" | "udp" }} server */
+function open({ port, psk, transport = "tcp" }) {
   // The Python server's keepalive is its own; ours stays out of the figures.
   return connect({
     host: "127.0.0.1",
     port,
+    transport,
     psk: Buffer.from(psk, "hex"),
     keepaliveMs: 600_000,
     idleTimeoutMs: 900_000,
@@ -32,17 +33,37 @@ async function echo(session, { size, messages, window }) {
   }
 }
 
+/** @param {import("usmp").Session} session @param {number} messages */
+async function take(session, messages) {
+  for (let i = 0; i < messages; i++) await session.receive();
+}
+
 await answerRequests({
   async handshakes({ server, count, concurrency }) {
     await repeat(count, concurrency, async () => (await open(server)).close());
   },
 
   async open({ server, count, concurrency }) {
-    sessions = await openMany(count, concurrency, () => open(server));
+    sessions.push(...(await openMany(count, concurrency, () => open(server))));
   },
+
+  prepare() {},
 
   async echo(task) {
     await Promise.all(sessions.map((session) => echo(session, task)));
+  },
+
+  async pour({ size, messages }) {
+    const message = new Uint8Array(size);
+    await Promise.all(
+      sessions.map(async (session) => {
+        for (let i = 0; i < messages; i++) await session.send(message);
+      }),
+    );
+  },
+
+  async drain({ messages }) {
+    await Promise.all(sessions.map((session) => take(session, messages)));
   },
 
   async close() {

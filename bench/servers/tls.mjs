@@ -6,12 +6,11 @@
  */
 import { createServer } from "node:tls";
 import { answerRequests } from "../child.mjs";
-import { collectGarbage } from "./garbage.mjs";
+import { byteServer } from "./byte-server.mjs";
 
-await answerRequests({
-  serve({ psk }) {
-    const key = Buffer.from(psk, "hex");
-    const server = createServer(
+await answerRequests(
+  byteServer((key, onSocket) =>
+    createServer(
       {
         pskCallback: () => key,
         pskIdentityHint: "",
@@ -20,17 +19,7 @@ await answerRequests({
         ecdhCurve: "X25519",
         noDelay: true,
       },
-      (socket) => {
-        socket.on("data", (bytes) => socket.write(bytes));
-        socket.on("error", () => socket.destroy());
-      },
-    );
-    return new Promise((resolve) => {
-      server.listen({ host: "127.0.0.1", port: 0, backlog: 4096 }, () => {
-        const address = server.address();
-        resolve({ port: address !== null && typeof address === "object" ? address.port : undefined });
-      });
-    });
-  },
-  collect: collectGarbage,
-});
+      onSocket,
+    ),
+  ),
+);

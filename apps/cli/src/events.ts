@@ -1,9 +1,11 @@
-import type { DeviceView, SeenView } from "@usmp/gateway";
+import type { DeviceView, OutboundView, SeenView, SessionView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
-import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName } from "usmp";
+import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
+import type { SettingEvent } from "./configuration/print.ts";
 import type { FleetEvent } from "./fleet-events.ts";
 import { asText } from "./printable.ts";
+import type { ServiceEvent, UnitEvent } from "./service/service-events.ts";
 
 /**
  * What commands report: one object a line under --json, one line of text without it. Names and meanings are stable; docs/cli.md
@@ -14,11 +16,13 @@ export type CliEvent =
   | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
   | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
-  | { readonly event: "notice"; readonly topic: "master" | "dev"; readonly message: string }
+  | { readonly event: "notice"; readonly topic: string; readonly message: string }
   | ({ readonly event: "device" } & DeviceView)
+  | ({ readonly event: "live" } & SessionView)
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
   | ({ readonly event: "seen" } & SeenView)
+  | ({ readonly event: "outbound" } & OutboundView)
   | ConnectingEvent
   | SessionEvent
   | ({ readonly event: "message" } & SessionIdentity & MessageContent)
@@ -31,7 +35,11 @@ export type CliEvent =
   | LinkEvent
   | UndeliveredEvent
   | RefusedEvent
+  | WorkerLifeEvent
   | FleetEvent
+  | SettingEvent
+  | ServiceEvent
+  | UnitEvent
   | ErrorEvent;
 
 export interface KeyEvent {
@@ -111,6 +119,19 @@ export interface RefusedEvent {
   readonly description: string;
   /** How many refusals were not printed before this one, because nobody took our output. */
   readonly omitted?: number;
+}
+
+/** serve and gateway with --workers: a worker process listens, or has ended and comes back. */
+export interface WorkerLifeEvent {
+  readonly event: "worker";
+  /** 0 for the first. */
+  readonly worker: number;
+  readonly state: "started" | "ended";
+  readonly pid: number;
+  /** Ended: the signal or the exit code, the sessions that were lost, and the milliseconds until it begins again. */
+  readonly cause?: string;
+  readonly lostSessions?: number;
+  readonly restartInMs?: number;
 }
 
 export interface ErrorEvent {
@@ -230,7 +251,7 @@ export function statsEvent(session: Session): CliEvent {
   };
 }
 
-export function movedEvent(session: Session, { from, to, proven }: Move): CliEvent {
+export function movedEvent(session: SessionNames, { from, to, proven }: Move): CliEvent {
   return { event: "moved", ...identity(session), from: peerText(from), to: peerText(to), proven };
 }
 
@@ -248,6 +269,10 @@ export function refusedEvent({ peer, claimedDeviceId, reason }: Refusal, omitted
     description: reason.code === "lookup-failed" ? reason.message : describeReason(reason),
     ...(omitted === 0 ? {} : { omitted }),
   };
+}
+
+export function workerEvent({ type, ...life }: WorkerEvent): WorkerLifeEvent {
+  return { event: "worker", state: type, ...life };
 }
 
 /** Whose message it is: all that such events need of a session. */

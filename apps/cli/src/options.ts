@@ -53,6 +53,23 @@ export function addListenOptions(command: Command): Command {
     );
 }
 
+/** How many processes share the port; see docs/workers.md. */
+export function addWorkersOption(command: Command): Command {
+  return command.addOption(
+    new Option("--workers <number>", "share the port and the work among so many processes, 1 to 64").argParser(
+      (text): number => {
+        const number = Number(text);
+        if (/^\d+$/.test(text) && number >= 1 && number <= MAX_WORKERS) return number;
+        throw usage(
+          `--workers: ${text} is not a whole number from 1 to ${MAX_WORKERS}; one for each core is a good start`,
+        );
+      },
+    ),
+  );
+}
+
+/** As listen() has it. */
+const MAX_WORKERS = 64;
 const DEFAULT_PORT = 9000;
 
 /** Where to listen: as selected, else on both transports. */

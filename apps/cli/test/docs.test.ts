@@ -17,6 +17,7 @@ import {
   begin,
   client,
   DEVICE,
+  event,
   freeAddress,
   type Listening,
   library,
@@ -25,9 +26,12 @@ import {
   TEST_KEY,
 } from "./commands/running.ts";
 import { framesOf, type RecordedSession, sessions } from "./inspect/vectors.ts";
+import { SystemctlDouble } from "./service/systemctl-double.ts";
 import { virtualEnvironment } from "./virtual-environment.ts";
 
 const manual = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+/** The gateway's settings have a page of their own, which configuration/page.test.ts holds to their table. */
+const configurationPage = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
 const program = createProgram({ environment: virtualEnvironment(), perform: async () => {} });
 /** Those that do something, and the program itself. */
 const commands = commandsOf(program).filter(({ command }) => command === program || command.commands.length === 0);
@@ -56,7 +60,8 @@ describe("options", () => {
     (name, command) => {
       const text = section(`## ${name}`);
       const shared = SHARED.filter((heading) => text.includes(`(#${heading.toLowerCase().replaceAll(" ", "-")})`));
-      const documented = [text, ...shared.map((heading) => section(`### ${heading}`))]
+      const settings = text.includes("(configuration.md)") && name === "usmp gateway" ? [configurationPage] : [];
+      const documented = [text, ...shared.map((heading) => section(`### ${heading}`)), ...settings]
         .flatMap(rows)
         .filter((row) => row.startsWith("--"));
       const version = command === program ? ["--help"] : [];
@@ -165,6 +170,14 @@ async function collectSamples(
   await failing.done;
   collect([...failing.environment.stdout.objects, ...failing.environment.stderr.objects]);
 
+  const workers = await serve("--workers", "1");
+  const { pid } = await event(workers, "worker");
+  process.kill(Number(pid), "SIGKILL");
+  await workers.environment.stdout.line((line) => line.includes('"ended"'));
+  workers.environment.stop();
+  await workers.done;
+  collect(workers.environment.stdout.objects);
+
   await collectGatewaySamples(collect, join(folder, "data"), folder);
 
   const [session] = sessions as readonly [RecordedSession];
@@ -229,6 +242,8 @@ async function collectGatewaySamples(
   await ask("device", "rotate", OTHER_DEVICE);
   await ask("device", "rotate", "--all");
   await ask("device", "list");
+  await ask("device", "send", OTHER_DEVICE, "text", "--ttl", "1h");
+  await ask("device", "queue");
   await client(["send", address, "x", "--device-id", OTHER_DEVICE, "--json"]);
   await client(["send", address, "x", "--device-id", "02:00:00:00:00:99", "--json"]);
   await client(["send", address, "x", "--device-id", DEVICE, "--json"], "", String(device?.["psk"]));
@@ -237,6 +252,10 @@ async function collectGatewaySamples(
   // Each cause has fields of its own; the gateway's tests bring every one about.
   collect(EVERY_CAUSE.map((cause) => ({ event: "refusal", ...refusalOf(cause) })));
   await ask("device", "seen");
+  const systemctl = new SystemctlDouble(folder, data);
+  collect(await own(["service", "status", "--user", "--json"], systemctl.variables));
+  collect(await own(["service", "install", "--user", "--dry-run", "--json"], systemctl.variables));
+  collect(await own(["gateway", "--print-config", "--data", data, "--json"]));
   await ask("factory-key", "2026-11");
   await ask("doctor");
   await ask("clock", "confirm");

@@ -35,4 +35,12 @@ export type GatewayErrorCode =
   | "audit-broken"
   | "backup"
   | "clock-untrusted"
-  | "control";
+  | "queue-full"
+  | "unknown-message"
+  | "message-state"
+  | "control"
+  | "unknown-token"
+  | "unauthorized"
+  | "forbidden"
+  | "rate-limited"
+  | "remote";

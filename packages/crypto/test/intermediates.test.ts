@@ -2,13 +2,13 @@ import { type CryptoProvider, Secret, type Side, type TrafficKeys } from "@usmp/
 import { describe, expect, it } from "vitest";
 import { type Primitives, X25519KeyPair } from "../src/primitives.ts";
 import { createProvider } from "../src/provider.ts";
-import { providers } from "./providers.ts";
+import { primitiveProviders } from "./providers.ts";
 import { required } from "./sessions.ts";
 
 const SALT = new Uint8Array(32).fill(7);
 const INFO = Uint8Array.of(9, 9);
 
-describe.each(providers)("secrets that the $name provider holds only in passing", ({ primitives }) => {
+describe.each(primitiveProviders)("secrets that the $name provider holds only in passing", ({ primitives }) => {
   it("include the shared secret, wiped as soon as the keys are derived", () => {
     const seen = watch(primitives);
     derive(seen.crypto, "client");

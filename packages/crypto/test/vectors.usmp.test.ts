@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { type CryptoProvider, Secret, type Side, type TrafficKeys } from "@usmp/protocol";
 import { describe, expect, it } from "vitest";
 import { fromHex, toHex } from "./hex.ts";
-import { providers } from "./providers.ts";
+import { primitiveProviders, providers } from "./providers.ts";
 
 interface VectorFrame {
   readonly from: Side;
@@ -48,7 +48,7 @@ const vectors = JSON.parse(
 ) as UsmpVectors;
 const sides: readonly Side[] = ["client", "server"];
 
-describe.each(providers)("USMP vectors on the $name provider", ({ crypto, primitives }) => {
+describe.each(primitiveProviders)("USMP vectors on the primitives of the $name provider", ({ primitives }) => {
   describe.each(vectors.sessions)("session: $name", (session) => {
     it("gives both public keys and the shared secret", () => {
       const client = primitives.importX25519(fromHex(session.client_private));
@@ -63,6 +63,15 @@ describe.each(providers)("USMP vectors on the $name provider", ({ crypto, primit
       const info = sessionInfo(session);
       const derived = primitives.hkdfSha256(fromHex(session.shared_secret), fromHex(session.challenge_nonce), info, 64);
       expect(toHex(derived.expose())).toBe(session.key_c2s + session.key_s2c);
+    });
+  });
+});
+
+describe.each(providers)("USMP vectors on the $name provider", ({ crypto }) => {
+  describe.each(vectors.sessions)("session: $name", (session) => {
+    it("gives both public keys", () => {
+      expect(toHex(crypto.importKeyPair(secret(session.client_private)).publicKey)).toBe(session.client_public);
+      expect(toHex(crypto.importKeyPair(secret(session.server_private)).publicKey)).toBe(session.server_public);
     });
 
     it("gives both proofs", () => {

@@ -44,7 +44,7 @@ function load(): Loaded {
   let reason = "the native addon is not built: npm run build:native";
   for (const place of [BUILT, ...PUBLISHED]) {
     try {
-      return check(require(place) as Addon);
+      return examine(require(place) as Addon);
     } catch (error) {
       if (!isAbsent(error)) reason = `the native addon does not load: ${messageOf(error)}`;
     }
@@ -52,7 +52,8 @@ function load(): Loaded {
   return { reason };
 }
 
-function check(addon: Addon): Loaded {
+/** Takes what was loaded only when it is of this version and computes right. */
+export function examine(addon: Addon): Loaded {
   if (typeof addon.interfaceVersion !== "function" || addon.interfaceVersion() !== INTERFACE_VERSION) {
     return { reason: "the native addon is of another version: npm run build:native" };
   }

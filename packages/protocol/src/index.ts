@@ -48,7 +48,7 @@ export type {
 export { Secret } from "./crypto/secret.ts";
 export { UsageError, type UsageErrorCode, type Violation } from "./errors.ts";
 export { Gate } from "./fairness/gate.ts";
-export { DEFAULT_LIMITS, type Limits, parseLimits } from "./fairness/limits.ts";
+export { DEFAULT_LIMITS, divideLimits, type Limits, parseLimits } from "./fairness/limits.ts";
 export { Recent } from "./fairness/recent.ts";
 export { sourceOf } from "./fairness/source.ts";
 export { type Rate, TokenBucket } from "./fairness/token-bucket.ts";

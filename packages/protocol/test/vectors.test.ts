@@ -1,5 +1,5 @@
-import { nobleCrypto, nodeCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
+import { providers } from "../../crypto/test/providers.ts";
 import type { ConnectionEvent } from "../src/connection/events.ts";
 import type { Side } from "../src/crypto/provider.ts";
 import { Secret } from "../src/crypto/secret.ts";
@@ -22,11 +22,7 @@ import { closeReason, framesFrom, newStreamClient, newStreamServer, onlyFrame } 
 import { allFrames, messagesFrom, peerOf, replayOverDatagrams, replayOverStream } from "./support/vector-replay.ts";
 import { type VectorFrame, type VectorSession, vectors } from "./support/vectors.ts";
 
-const providers = [
-  { provider: "node", crypto: nodeCrypto },
-  { provider: "noble", crypto: nobleCrypto },
-];
-const replays = providers.flatMap(({ provider, crypto }) =>
+const replays = providers.flatMap(({ name: provider, crypto }) =>
   vectors.sessions.flatMap((session) =>
     (["client", "server"] as const).map((role) => ({ provider, crypto, role, session, name: session.name })),
   ),

@@ -17,6 +17,10 @@ export interface ListenTcpOptions {
   readonly host?: string | undefined;
   /** 0 asks for a free port. */
   readonly port: number;
+  /** One of several sockets at this port, among which the kernel shares the connections out: Linux, and Node from 23.1. */
+  readonly reusePort?: boolean | undefined;
+  /** A socket that is bound already; host and port are then what it is bound to. */
+  readonly fd?: number | undefined;
 }
 
 /** Connects over TCP. Rejects with a TransportError, or with the reason of `signal`. */
@@ -67,7 +71,7 @@ export function listenTcp(
   onConnection: (transport: StreamTransport) => void,
   onError: (error: Error) => void = ignore,
 ): Promise<StreamListener> {
-  const { host, port } = options;
+  const { host, port, reusePort = false, fd } = options;
   return new Promise((resolve, reject) => {
     const server = createServer({ noDelay: true, allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK });
     const accept = (socket: Socket): void => {
@@ -80,7 +84,9 @@ export function listenTcp(
       reject(transportError(`cannot listen on TCP port ${port}${host ? ` of ${host}` : ""}`, error));
     };
     server.once("error", onListenError);
-    server.listen({ port, host: host === "" ? undefined : host, backlog: BACKLOG }, () => {
+    const where =
+      fd === undefined ? { port, host: host === "" ? undefined : host, ...(reusePort && { reusePort }) } : { fd };
+    server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off("error", onListenError).on("error", onError);
       const caught = catchHandles(server, ACCEPTED, (socket) => accept(socket.setNoDelay(true)));
       if (!caught) server.on("connection", accept);

@@ -10,6 +10,10 @@ export interface BindUdpOptions {
   readonly host?: string | undefined;
   /** 0 asks for a free port. */
   readonly port: number;
+  /** One of several sockets at this port, among which the kernel shares the peers out: Linux, and Node from 23.1. */
+  readonly reusePort?: boolean | undefined;
+  /** A socket that is bound already; host and port are then what it is bound to. */
+  readonly fd?: number | undefined;
 }
 
 export interface ConnectUdpOptions {
@@ -24,7 +28,7 @@ export async function bindUdp(options: BindUdpOptions): Promise<DatagramTranspor
   const { port } = options;
   const host = options.host === "" ? undefined : options.host;
   try {
-    return new UdpTransport(await bindSocket(host, port));
+    return new UdpTransport(await bindSocket(host, options));
   } catch (error) {
     throw transportError(`cannot listen on UDP port ${port}${host === undefined ? "" : ` of ${host}`}`, error);
   }
@@ -40,7 +44,7 @@ export async function connectUdp(options: ConnectUdpOptions): Promise<ConnectedD
   const { host, port, signal } = options;
   try {
     const { address, family } = await orAbort(lookup(host), signal);
-    const socket = await openSocket(family === 6 ? "udp6" : "udp4", undefined, 0);
+    const socket = await openSocket(family === 6 ? "udp6" : "udp4", undefined, { port: 0 });
     return new ConnectedUdpTransport(socket, { host: plainHost(address), port });
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
@@ -147,27 +151,31 @@ const FATAL: ReadonlySet<string> = new Set(["EBADF", "ENOTSOCK", "EINVAL", "EFAU
 /** What a system without IPv6 answers. */
 const NO_IPV6: ReadonlySet<string> = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL", "EPROTONOSUPPORT"]);
 
-async function bindSocket(host: string | undefined, port: number): Promise<Socket> {
+async function bindSocket(host: string | undefined, options: Omit<BindUdpOptions, "host">): Promise<Socket> {
   if (host !== undefined) {
     const { address, family } = await lookup(host);
-    return openSocket(family === 6 ? "udp6" : "udp4", address, port);
+    return openSocket(family === 6 ? "udp6" : "udp4", address, options);
   }
   try {
-    return await openSocket("udp6", "::", port);
+    return await openSocket("udp6", "::", options);
   } catch (error) {
     if (!NO_IPV6.has(systemCode(error) ?? "")) throw error;
-    return openSocket("udp4", "0.0.0.0", port);
+    return openSocket("udp4", "0.0.0.0", options);
   }
 }
 
-function openSocket(type: "udp4" | "udp6", address: string | undefined, port: number): Promise<Socket> {
+function openSocket(
+  type: "udp4" | "udp6",
+  address: string | undefined,
+  { port, reusePort = false, fd }: Omit<BindUdpOptions, "host">,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket({ type, lookup: literalOnly });
+    const socket = createSocket({ type, lookup: literalOnly, ...(reusePort && { reusePort }) });
     socket.once("error", (error) => {
       reject(error);
       socket.close();
     });
-    socket.bind({ port, ...(address !== undefined && { address }) }, () => {
+    socket.bind(fd === undefined ? { port, ...(address !== undefined && { address }) } : { fd }, () => {
       socket.removeAllListeners("error");
       growReceiveBuffer(socket);
       resolve(socket);

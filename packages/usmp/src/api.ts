@@ -83,6 +83,13 @@ export interface ConnectOptions extends SessionSettings, WaitOptions {
 export type ListenAddress = number | string | { readonly host?: string | undefined; readonly port: number };
 
 export interface ListenOptions extends SessionSettings {
+  /**
+   * What devices are told. "received" (default): UDP frames are acknowledged when their message has its place in the session. "accepted": only
+   * once the application has called Session.accept() for the message, because it is safe then; on TCP, where a message has no acknowledgement,
+   * the PONG to a PING that came behind it waits for that. Messages that were read and not accepted count as unread, so that a device waits as
+   * soon as `receiveBufferBytes` are full. See docs/durable.md.
+   */
+  readonly acknowledge?: "received" | "accepted" | undefined;
   readonly tcp?: ListenAddress | undefined;
   readonly udp?: ListenAddress | undefined;
   readonly psk: Psk | PskLookup;
@@ -96,9 +103,47 @@ export interface ListenOptions extends SessionSettings {
   readonly onRefused?: ((refusal: Refusal) => void) | undefined;
   /** This host's own ids, when it is also a client with one of these keys: their HELLOs are reflections and are refused. */
   readonly ownDeviceIds?: readonly (string | Uint8Array)[] | undefined;
+  /**
+   * So many processes share the port, and the work; 1 to 64. Sessions then live in those, and what this server gives out stands for them: see
+   * docs/workers.md. Default: none, all in this process.
+   */
+  readonly workers?: number | undefined;
+  /** With `workers`: code that runs beside each session, in its worker. Default: every message is handed to this process. */
+  readonly application?: WorkerApplication | undefined;
+  /** With `workers`: hears of a worker process that has begun or ended. */
+  readonly onWorker?: ((event: WorkerEvent) => void) | undefined;
   /** What others may cost this server; docs/limits.md has each limit's default, and its reason. */
   readonly limits?: ListenLimits | undefined;
 }
+
+/** A module whose default export, a SessionHandler, is called in a worker with each session that begins there. */
+export interface WorkerApplication {
+  /** A file: URL, or a package's name: as import() takes it. */
+  readonly module: string | URL;
+  /** Handed to each call, by structured clone. */
+  readonly data?: unknown;
+}
+
+/** Takes a session in its worker and reads its messages. What it throws or rejects with ends the session. */
+export type SessionHandler = (session: Session, context: SessionHandlerContext) => void | Promise<void>;
+
+export interface SessionHandlerContext {
+  readonly data: unknown;
+  /** Hands a message to the process that listens, as the session's next there. Resolves when that has room for more. */
+  relay(message: Uint8Array): Promise<void>;
+}
+
+export type WorkerEvent =
+  | { readonly type: "started"; readonly worker: number; readonly pid: number }
+  /** It ended by itself, and `lostSessions` with it. It comes back after `restartInMs`. */
+  | {
+      readonly type: "ended";
+      readonly worker: number;
+      readonly pid: number;
+      readonly cause: string;
+      readonly lostSessions: number;
+      readonly restartInMs: number;
+    };
 
 /** A UDP session follows its peer: an authentic, fresh frame came from `to`. */
 export interface Move {
@@ -164,6 +209,17 @@ export interface Session extends AsyncIterable<Uint8Array> {
   onMessage: MessageHandler | undefined;
   /** The next message, or undefined once the session has ended and everything received was read. */
   receive(options?: WaitOptions): Promise<Uint8Array | undefined>;
+  /**
+   * With `acknowledge: "accepted"`: the oldest `messages` (default 1) of those that were read and not accepted yet are safe, and the peer may know.
+   * Otherwise, and after the end, it does nothing. Throws UsageError "invalid-option" for more than were read.
+   */
+  accept(messages?: number): void;
+  /**
+   * Resolves when the peer has shown that it took every message whose send() had resolved before: over TCP with the PONG to a PING that
+   * left behind them, over UDP at once, since send() waited for that. Several waits share a PING. Rejects DeliveryUnknownError when the
+   * session ends first, or had ended.
+   */
+  confirm(options?: WaitOptions): Promise<void>;
   /** Resolves with the round trip in milliseconds. */
   ping(options?: WaitOptions): Promise<number>;
   /** Begins a new epoch. Resolves when the transport has taken the REKEY (TCP) or the peer has acknowledged it (UDP). */

@@ -22,6 +22,11 @@ export class Inbox<T> {
     return this.#items?.length ?? 0;
   }
 
+  /** True once no more items come. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Hands the item to the first reader that waits and answers true, or keeps it. */
   push(item: T): boolean {
     const given = this.give(item);

@@ -18,10 +18,14 @@ export type {
   Server,
   ServerStatistics,
   Session,
+  SessionHandler,
+  SessionHandlerContext,
   SessionSettings,
   SessionStatistics,
   TransportName,
   WaitOptions,
+  WorkerApplication,
+  WorkerEvent,
 } from "./api.ts";
 export { connect } from "./client.ts";
 export { type Clock, systemClock } from "./clock.ts";
@@ -35,6 +39,7 @@ export {
   UsmpError,
   type UsmpErrorCode,
 } from "./errors.ts";
+export { listen } from "./listen.ts";
 export {
   admitPsk,
   checkKeyStrength,
@@ -63,4 +68,3 @@ export type {
 } from "./reconnect/api.ts";
 export { describeLinkEnd, LinkClosedError, OutboxFullError } from "./reconnect/errors.ts";
 export { type NetworkChangesOptions, networkChanges } from "./reconnect/network-changes.ts";
-export { listen } from "./server.ts";

@@ -1,4 +1,4 @@
-import { UsageError } from "@usmp/protocol";
+import { type Secret, UsageError } from "@usmp/protocol";
 import type { LabelledPsk, Peer, Psk, PskAnswer, PskLookup } from "./api.ts";
 import { candidateKey, type UsableKey, usableKey } from "./key-policy.ts";
 
@@ -21,6 +21,11 @@ export class KeyRing {
     this.#development = development;
     if (typeof psk === "function") this.#lookup = psk;
     else this.#fixed = usableKey(psk, development);
+  }
+
+  /** The one key for all devices; undefined when a function is asked. Still the ring's. */
+  get fixed(): Secret | undefined {
+    return this.#fixed?.secret;
   }
 
   /** The keys of a device: at once where that is possible. Never throws: a failed look-up is no keys, and a problem. */

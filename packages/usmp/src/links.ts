@@ -5,7 +5,7 @@ import type { DatagramDriver } from "./datagram-driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import type { SessionLink } from "./session.ts";
 import type { StreamDriver } from "./stream-driver.ts";
-import { aborted, DONE, type Deferred, deferred } from "./waiting.ts";
+import { aborted, type Deferred, DONE, deferred } from "./waiting.ts";
 
 /** A session's link over TCP: a message is done when the transport has taken it. */
 export class StreamLink implements SessionLink {
@@ -66,6 +66,10 @@ export class StreamLink implements SessionLink {
 
   resume(): void {
     this.#driver.resume();
+  }
+
+  accept(count: number): void {
+    this.#driver.run((connection, now) => connection.acceptMessages(count, now));
   }
 
   gone(): Promise<void> {
@@ -151,6 +155,10 @@ export class DatagramLink implements SessionLink {
 
   resume(): void {
     this.#driver.resume();
+  }
+
+  accept(count: number): void {
+    this.#driver.run((connection) => connection.acceptMessages(count));
   }
 
   /** What was sent is the kernel's as soon as it was sent. */

@@ -20,23 +20,27 @@ import { Inbox } from "./inbox.ts";
 import { KeyRing } from "./key-ring.ts";
 import type { Reception } from "./server-attempt.ts";
 import type { LiveSession } from "./session.ts";
-import { receiveLimit } from "./settings.ts";
+import { acknowledgeOf, receiveLimit } from "./settings.ts";
 import { type AcceptorOptions, TcpAcceptor } from "./tcp-acceptor.ts";
+import { Turnstile } from "./turnstile.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
 import { deferred } from "./waiting.ts";
+import type { Shard } from "./workers/shard.ts";
 
 /** Ended sessions that may wait for an application that iterates, beside as many as are open. */
 const ENDED_UNTAKEN = 1_024;
 
-/**
- * Listens for USMP devices. Rejects with UsageError for options that cannot be, with ListenError when an address cannot be opened;
- * then none is.
- */
-export async function listen(options: ListenOptions): Promise<Server> {
-  if (options.tcp === undefined && options.udp === undefined) {
-    throw new UsageError("invalid-option", "tcp and udp are both missing; give at least one, such as tcp: 9000");
-  }
-  const server = new LiveServer(options);
+/** What is different in a server that is one of several processes behind one port. */
+export interface ServerPart {
+  /** What counts for all of them: true when there is room for one more session. */
+  hasRoom(deviceId: string, open: number): boolean;
+  readonly shard: Shard | undefined;
+  readonly sockets: { readonly reusePort: boolean };
+}
+
+/** A server whose sessions live in this process. Rejects as listen() does. */
+export async function openServer(options: ListenOptions, part?: ServerPart): Promise<LiveServer> {
+  const server = new LiveServer(options, part);
   try {
     await server.open(options);
   } catch (error) {
@@ -48,11 +52,13 @@ export async function listen(options: ListenOptions): Promise<Server> {
 }
 
 /** A listening server: see Server in api.ts. */
-class LiveServer implements Server, Reception {
+export class LiveServer implements Server, Reception {
   readonly keys: KeyRing;
   readonly receiveBufferBytes: number;
+  readonly awaitsAcceptance: boolean;
   readonly sessions: Set<Session> = new Set();
   readonly closed: Promise<void>;
+  readonly #part: ServerPart | undefined;
   readonly #acceptorOptions: AcceptorOptions;
   readonly #gate: Gate;
   readonly #onSession: ((session: Session) => void) | undefined;
@@ -72,7 +78,8 @@ class LiveServer implements Server, Reception {
   #established = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(options: ListenOptions) {
+  constructor(options: ListenOptions, part?: ServerPart) {
+    this.#part = part;
     const crypto = options.crypto ?? defaultCrypto();
     const timing = parseTiming(options);
     const own = new Set((options.ownDeviceIds ?? []).map((id) => formatDeviceId(parseDeviceId(id, "ownDeviceIds"))));
@@ -83,6 +90,7 @@ class LiveServer implements Server, Reception {
     const reports = limits.reportedRefusalsPerSecond;
     this.#reports = new TokenBucket({ perSecond: reports, burst: reports }, clock.now());
     this.receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
+    this.awaitsAcceptance = options.acknowledge === "accepted";
     this.#onSession = options.onSession;
     this.#onMoved = options.onMoved;
     this.#onRefused = options.onRefused;
@@ -91,12 +99,15 @@ class LiveServer implements Server, Reception {
         crypto,
         timing,
         rekeying: this.#rekeyingOf(options.rekey),
+        acknowledge: acknowledgeOf(options.acknowledge),
         isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)),
         hasRoom: (deviceId) => this.#hasRoom(deviceId),
       },
       clock,
       gate: this.#gate,
       reception: this,
+      turnstile: new Turnstile(clock),
+      shard: part?.shard,
       onError: (error) => this.noteDropped(`listener: ${"code" in error ? String(error.code) : error.name}`),
     };
     // Last, because it may take a copy of a secret: nothing after it throws.
@@ -109,8 +120,9 @@ class LiveServer implements Server, Reception {
   async open({ tcp, udp }: ListenOptions): Promise<void> {
     const tcpAddress = tcp === undefined ? undefined : listenAddress(tcp, "tcp");
     const udpAddress = udp === undefined ? undefined : listenAddress(udp, "udp");
-    if (tcpAddress) this.#tcp = await TcpAcceptor.open(this.#acceptorOptions, tcpAddress.host, tcpAddress.port);
-    if (udpAddress) this.#udp = await UdpAcceptor.open(this.#acceptorOptions, udpAddress.host, udpAddress.port);
+    const sockets = this.#part?.sockets;
+    if (tcpAddress) this.#tcp = await TcpAcceptor.open(this.#acceptorOptions, { ...tcpAddress, ...sockets });
+    if (udpAddress) this.#udp = await UdpAcceptor.open(this.#acceptorOptions, { ...udpAddress, ...sockets });
   }
 
   get addresses(): readonly Peer[] {
@@ -183,13 +195,20 @@ class LiveServer implements Server, Reception {
 
   /** A device that has a session may replace it, full or not: the old one may be all that is left of a connection that broke. */
   #hasRoom(deviceId: Uint8Array): boolean {
-    const { sessions } = this.#gate.limits;
-    return this.sessions.size < sessions || this.#devices.count(formatDeviceId(deviceId)) === 1;
+    const device = formatDeviceId(deviceId);
+    const open = this.sessions.size;
+    const room = this.#part === undefined ? open < this.#gate.limits.sessions : this.#part.hasRoom(device, open);
+    return room || this.#devices.count(device) === 1;
   }
 
   /** Its HELLO_ACK was made with the device's key, and came from there. */
-  #noteProven({ deviceId, peer }: LiveSession): void {
-    this.#gate.noteProven(parseDeviceId(deviceId), sourceOf(peer.host), this.#acceptorOptions.clock.now());
+  #noteProven(session: LiveSession): void {
+    this.noteProvenPair(session.deviceId, session.peer.host);
+  }
+
+  /** The device proved its key from there, here or in another process of this server. */
+  noteProvenPair(deviceId: string, host: string): void {
+    this.#gate.noteProven(parseDeviceId(deviceId), sourceOf(host), this.#acceptorOptions.clock.now());
   }
 
   onMoved(session: LiveSession, move: Move): void {
@@ -220,7 +239,8 @@ class LiveServer implements Server, Reception {
   }
 }
 
-function listenAddress(given: ListenAddress, field: string): { host: string | undefined; port: number } {
+/** Where to listen, taken apart. Throws AddressError. */
+export function listenAddress(given: ListenAddress, field: string): { host: string | undefined; port: number } {
   if (typeof given === "string") return parseListenAddress(given, field);
   const { host, port } = typeof given === "number" ? { host: undefined, port: given } : given;
   checkHostAndPort(host, port, `${field}.`, 0);

@@ -9,17 +9,17 @@ import {
   UsageError,
 } from "@usmp/protocol";
 import type { MessageHandler, Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import { Confirmations } from "./confirmations.ts";
 import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
+import { Handover } from "./handover.ts";
 import { Inbox, toResult } from "./inbox.ts";
-import { DONE, Outcome, Waiters } from "./waiting.ts";
+import type { Unread } from "./unread.ts";
+import { aborted, Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
-
-/** Messages that may wait unread, whatever their size: an empty one costs memory too. */
-const MAX_UNREAD_MESSAGES = 4_096;
 
 /** What a session needs of its driver, whatever the transport. */
 export interface SessionLink {
@@ -36,6 +36,8 @@ export interface SessionLink {
   dismiss(reason: CloseReason): void;
   pause(): void;
   resume(): void;
+  /** So many messages, of all that came, are safe. */
+  accept(count: number): void;
   /** Resolves, after the end, when the last bytes have left this process or could not. */
   gone(): Promise<void>;
   /** Hears what concerns the link's own promises. */
@@ -60,13 +62,12 @@ export class LiveSession implements Session, ConnectionOwner {
   readonly #rekeys: Waiters<void> = new Waiters();
   readonly #closed: Outcome<CloseReason> = new Outcome();
   readonly #proven: Outcome<boolean> = new Outcome();
-  readonly #receiveLimit: number;
+  readonly #unread: Unread;
+  /** Made when it is first asked for: thousands of idle sessions need none. */
+  #confirmations: Confirmations | undefined;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
-  #onMessageHandler: MessageHandler | undefined;
-  /** A handler's promise is awaited before the next message is handed over. */
-  #handling = false;
-  #unreadBytes = 0;
+  #handover: Handover | undefined;
   #paused = false;
   #closing = false;
   #roundTripMs: number | undefined;
@@ -75,7 +76,7 @@ export class LiveSession implements Session, ConnectionOwner {
   constructor(
     link: SessionLink,
     established: ConnectionEvent & { readonly type: "established" },
-    receiveBufferBytes: number,
+    unread: Unread,
     host?: SessionHost,
     keyLabel?: number,
   ) {
@@ -84,7 +85,7 @@ export class LiveSession implements Session, ConnectionOwner {
     this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
     this.sessionId = formatHex(established.sessionId);
-    this.#receiveLimit = receiveBufferBytes;
+    this.#unread = unread;
     if (host === undefined) this.#proven.settle(true);
   }
 
@@ -116,7 +117,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   /** Bytes of messages that nobody has read yet. */
   get unreadBytes(): number {
-    return this.#unreadBytes;
+    return this.#unread.bytes;
   }
 
   /** True while nothing is read from the transport, because the application is behind: the silence is ours then. */
@@ -145,12 +146,13 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   get onMessage(): MessageHandler | undefined {
-    return this.#onMessageHandler;
+    return this.#handover?.handler;
   }
 
   set onMessage(handler: MessageHandler | undefined) {
-    this.#onMessageHandler = handler;
-    if (handler !== undefined) this.#handOver();
+    this.#handover?.stop();
+    this.#handover = handler && new Handover(handler, () => this.#takeKept());
+    this.#handover?.drain();
   }
 
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void> {
@@ -169,14 +171,31 @@ export class LiveSession implements Session, ConnectionOwner {
 
   receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(signal);
-    this.#noteRead(message.length);
-    return Promise.resolve(message);
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
+  }
+
+  accept(messages = 1): void {
+    const accepted = this.#unread.accept(messages);
+    if (accepted === undefined || !this.open) return;
+    this.#link.accept(accepted);
+    this.#resumeIfFree();
   }
 
   ping({ signal }: WaitOptions = {}): Promise<number> {
     return this.#request(this.#pings, signal, () => this.#link.ping());
+  }
+
+  confirm({ signal }: WaitOptions = {}): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    // Over UDP send() has waited for the acknowledgement already.
+    if (this.transport === "udp") return Promise.resolve();
+    if (this.#closed.value !== undefined) return Promise.reject(new DeliveryUnknownError(this.#closed.value));
+    this.#confirmations ??= new Confirmations(() => {
+      if (!this.#isClosing) this.#link.ping();
+    });
+    const confirmed = this.#confirmations.wait(this.pings);
+    return signal === undefined ? confirmed : aborted(confirmed, signal, () => {});
   }
 
   rekey({ signal }: WaitOptions = {}): Promise<void> {
@@ -213,10 +232,8 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.waitForResult();
-    this.#noteRead(message.length);
-    return Promise.resolve(toResult(message));
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.waitForResult() : Promise.resolve(toResult(message));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -232,6 +249,7 @@ export class LiveSession implements Session, ConnectionOwner {
       case "pong":
         this.#roundTripMs = event.roundTripMs;
         this.#pings.resolveAll(event.roundTripMs);
+        this.#confirmations?.onPong(this.pings);
         break;
       case "rekeyed":
         this.#rekeys.resolveAll();
@@ -254,68 +272,42 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onMessage(data: Uint8Array): void {
-    if (this.#onMessageHandler !== undefined && !this.#handling && this.#inbox.length === 0) {
-      return this.#handle(this.#onMessageHandler, data);
+    if (this.#handover?.ready && this.#inbox.length === 0) {
+      this.#unread.noteReceived(data.length, true);
+      this.#handover.handle(data);
+    } else {
+      const given = this.#inbox.give(data);
+      // It lies in memory that much else shared, which it must not hold while it waits.
+      if (!given) this.#inbox.keep(copyBytes(data));
+      this.#unread.noteReceived(data.length, given);
     }
-    if (this.#inbox.give(data)) return;
-    // It lies in memory that much else shared, which it must not hold while it waits.
-    this.#inbox.keep(copyBytes(data));
-    this.#unreadBytes += data.length;
-    if (this.#paused || !this.#full()) return;
+    if (this.#paused || !this.#unread.full) return;
     this.#paused = true;
     this.#link.pause();
   }
 
-  #handle(handler: MessageHandler, message: Uint8Array): void {
-    try {
-      const handled = handler(message);
-      if (handled === undefined || handled === DONE) return;
-      this.#handling = true;
-      const goOn = (): void => this.#onHandled();
-      handled.then(goOn, (error: unknown) => {
-        goOn();
-        // The session's end is told by `closed`; all else is the application's to see.
-        if (!(error instanceof SessionClosedError || error instanceof DeliveryUnknownError)) throw error;
-      });
-    } catch (error) {
-      // Not into the pump, which has more to do.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-
-  #onHandled(): void {
-    this.#handling = false;
-    this.#handOver();
-  }
-
-  /** Hands over what was kept, until a handler takes its time. */
-  #handOver(): void {
-    while (this.#onMessageHandler !== undefined && !this.#handling) {
-      const message = this.#inbox.poll();
-      if (message === undefined) return;
-      this.#noteRead(message.length);
-      this.#handle(this.#onMessageHandler, message);
-    }
+  #takeKept(): Uint8Array | undefined {
+    const message = this.#inbox.poll();
+    if (message !== undefined) this.#noteRead(message.length);
+    return message;
   }
 
   /** Lets the peer go on when half of what may wait is free again. */
   #noteRead(bytes: number): void {
-    this.#unreadBytes -= bytes;
-    const free = this.#unreadBytes <= this.#receiveLimit / 2 && this.#inbox.length <= MAX_UNREAD_MESSAGES / 2;
-    if (!this.#paused || !this.open || !free) return;
-    this.#paused = false;
-    this.#link.resume();
+    this.#unread.noteRead(bytes);
+    this.#resumeIfFree();
   }
 
-  #full(): boolean {
-    return this.#unreadBytes >= this.#receiveLimit || this.#inbox.length >= MAX_UNREAD_MESSAGES;
+  #resumeIfFree(): void {
+    if (!this.#paused || !this.open || !this.#unread.halfFree) return;
+    this.#paused = false;
+    this.#link.resume();
   }
 
   #onClosed(reason: CloseReason): void {
     this.#pings.rejectAll(() => new SessionClosedError(reason));
     this.#rekeys.rejectAll(() => new SessionClosedError(reason));
+    this.#confirmations?.onClosed(reason);
     this.#proven.settle(false);
     this.#closed.settle(reason);
     this.#inbox.end();

@@ -1,11 +1,14 @@
-import { addMs, type Instant, type StreamConnection } from "@usmp/protocol";
+import { addMs, copyBytes, type Instant, type StreamConnection } from "@usmp/protocol";
 import type { StreamHandlers, StreamTransport } from "@usmp/transport";
 import type { Clock } from "./clock.ts";
 import { Driver } from "./driver.ts";
+import type { Turnstile } from "./turnstile.ts";
 import { Outcome, Waiters } from "./waiting.ts";
 
 /** What may be sealed before its sender has to wait for the next turn of the event loop, so that others have theirs. */
 const TURN_BYTES = 65_536;
+/** What of a handshake may wait for its turn: two frames of any size. */
+const MAX_WAITING_BYTES = 1_024;
 /** How long an end may take: what waits to be sealed, and the last bytes on their way to the kernel. */
 const LINGER_MS = 1_000;
 
@@ -15,6 +18,9 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   readonly #released: (() => void) | undefined;
   readonly #writable: Waiters<void> = new Waiters();
   readonly #gone: Outcome<void> = new Outcome();
+  /** A server's, until the handshake is done: its work waits for its turn there. */
+  turnstile: Turnstile | undefined;
+  #begun = false;
   #flushScheduled = false;
   #reading = false;
   #blocked = false;
@@ -98,6 +104,11 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   onData(chunk: Uint8Array): void {
+    if (this.turnstile !== undefined) this.#takeTurn(this.turnstile, chunk);
+    else this.#handle(chunk);
+  }
+
+  #handle(chunk: Uint8Array): void {
     this.#reading = true;
     try {
       this.connection.handleBytes(chunk, this.clock.now());
@@ -107,6 +118,24 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     }
     // What was answered at once leaves at once, and in one piece: a message, a PONG, the next step of a handshake.
     if (!this.#flushScheduled && this.connection.hasTransmit) this.flush();
+  }
+
+  /** While a chunk waits, nothing more is read: what comes after it keeps its order. */
+  #takeTurn(turnstile: Turnstile, chunk: Uint8Array): void {
+    const finishing = this.#begun;
+    this.#begun = true;
+    if (!turnstile.busy) return turnstile.pass(() => this.#handle(chunk));
+    // No step of a handshake is so long: it is refused at once, and keeps no memory.
+    if (chunk.length > MAX_WAITING_BYTES) return this.#handle(chunk);
+    this.#transport.pause();
+    // The transport reads into the chunk's memory again.
+    const kept = copyBytes(chunk);
+    const handleLater = (): void => {
+      if (this.#destroyed) return;
+      this.#transport.resume();
+      this.#handle(kept);
+    };
+    turnstile.wait(handleLater, finishing);
   }
 
   onDrain(): void {

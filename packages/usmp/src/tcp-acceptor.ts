@@ -1,11 +1,19 @@
 import { FrameSlab, type Gate, type ServerConfig, StreamServer, sourceOf, WaitingRoom } from "@usmp/protocol";
-import { listenTcp, type StreamListener, type StreamTransport } from "@usmp/transport";
+import {
+  type BindUdpOptions,
+  type ListenTcpOptions,
+  listenTcp,
+  type StreamListener,
+  type StreamTransport,
+} from "@usmp/transport";
 import { Alarm } from "./alarm.ts";
 import type { Peer } from "./api.ts";
 import type { Clock } from "./clock.ts";
 import { StreamLink } from "./links.ts";
 import { type Reception, ServerAttempt } from "./server-attempt.ts";
 import { StreamDriver } from "./stream-driver.ts";
+import type { Turnstile } from "./turnstile.ts";
+import type { Shard } from "./workers/shard.ts";
 
 /** What a server's acceptors share. */
 export interface AcceptorOptions {
@@ -14,7 +22,14 @@ export interface AcceptorOptions {
   readonly gate: Gate;
   readonly reception: Reception;
   readonly onError: (error: Error) => void;
+  /** What handshakes may take of each turn, all acceptors together. */
+  readonly turnstile: Turnstile;
+  /** When this is one of several processes behind one port. */
+  readonly shard?: Shard | undefined;
 }
+
+/** Where an acceptor listens, and on which of several sockets; see ListenTcpOptions and BindUdpOptions. */
+export type AcceptorSocket = ListenTcpOptions & BindUdpOptions;
 
 /** Accepts TCP connections and shakes hands on them. */
 export class TcpAcceptor {
@@ -35,10 +50,10 @@ export class TcpAcceptor {
     this.#alarm = new Alarm(options.clock, { onAlarm: () => this.#sweep() });
   }
 
-  static async open(options: AcceptorOptions, host: string | undefined, port: number): Promise<TcpAcceptor> {
+  static async open(options: AcceptorOptions, socket: AcceptorSocket): Promise<TcpAcceptor> {
     const acceptor = new TcpAcceptor(options);
     const onConnection = (transport: StreamTransport): void => acceptor.#accept(transport);
-    acceptor.#listener = await listenTcp({ host, port }, onConnection, options.onError);
+    acceptor.#listener = await listenTcp(socket, onConnection, options.onError);
     return acceptor;
   }
 
@@ -68,7 +83,7 @@ export class TcpAcceptor {
   }
 
   #accept(transport: StreamTransport): void {
-    const { config, clock, gate, reception } = this.#options;
+    const { config, clock, gate, reception, turnstile } = this.#options;
     const source = sourceOf(transport.peer.host);
     const connection = new StreamServer(config, { slab: this.#slab }, clock.now(), {
       admit: (deviceId, now) => {
@@ -83,11 +98,13 @@ export class TcpAcceptor {
       provideKeys: (candidates) => driver.run((_, now) => connection.provideKeys(candidates, now)),
       handTo: (session) => {
         this.#handshakes.leave(driver);
+        driver.turnstile = undefined;
         driver.owner = session;
       },
       onFailed: () => this.#onFailed(driver),
     });
     driver.owner = attempt;
+    driver.turnstile = turnstile;
     this.#drivers.add(driver);
     const displaced = this.#handshakes.enter(driver, source, clock.now());
     displaced?.run((gone) => gone.abort({ code: "evicted" }));

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import {
   type CloseReason,
   type Connection,
@@ -95,7 +95,7 @@ async function meet(
     });
   const psk = new Secret(TEST_PSK);
   const slab = new FrameSlab();
-  const config = { crypto: nodeCrypto, timing };
+  const config = { crypto: defaultCrypto(), timing };
   const connection = new StreamClient({ ...config, psk, deviceId: new Uint8Array(6) }, { slab }, clock.now());
   const host = new StreamServer({ ...config, isOwnDevice: () => false }, { slab }, clock.now());
   const client = endOf(new StreamDriver(connection, near, clock));

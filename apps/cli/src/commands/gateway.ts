@@ -1,24 +1,26 @@
 import type { Gateway, GatewayOptions, GatewaySession, RefusalRecord } from "@usmp/gateway";
 import { Command } from "commander";
 import { formatAddress, ListenError, type Peer } from "usmp";
-import { dataDirectory, dataOption } from "../data-directory.ts";
+import type { Configuration } from "../configuration/configuration.ts";
+import { addSettingOptions, givenFlags } from "../configuration/options.ts";
+import { dataDirectory } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
-import { closedEvent, messageEvent, sessionEvent } from "../events.ts";
-import { CommandError } from "../failure.ts";
-import { addMasterOptions, type MasterOptions, masterSource } from "../master-source.ts";
-import { addJsonOption, addListenOptions, type ListenSelection, listenAddresses } from "../options.ts";
+import { closedEvent, messageEvent, sessionEvent, workerEvent } from "../events.ts";
+import { CommandError, usage } from "../failure.ts";
+import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
-import type { Reporter } from "../reporter.ts";
+import type { Reporter, ReportOptions } from "../reporter.ts";
 import { shellWord } from "../shell-word.ts";
+import { tellApi } from "../tell-api.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
+import { reportEvents } from "./gateway-events.ts";
 
-interface GatewayCommandOptions extends ListenSelection, MasterOptions {
+interface GatewayCommandOptions extends ReportOptions {
   readonly data?: string;
-  readonly database?: string;
-  readonly dev?: boolean;
-  readonly echo?: boolean;
+  readonly config?: string;
+  readonly printConfig?: boolean;
 }
 
 /** How often the log says that development mode is on. */
@@ -26,50 +28,107 @@ const DEV_REMINDER_MS = 600_000;
 
 /** The gateway: what `npm start` runs. */
 export function gatewayCommand({ environment, perform }: CommandContext): Command {
-  const command = addMasterOptions(addListenOptions(new Command("gateway")))
+  const command = addSettingOptions(new Command("gateway"))
     .description("run a gateway: it knows its devices, and says why one was refused")
-    .addOption(dataOption())
     .option(
-      "--database <url>",
-      "postgres://… instead of SQLite in the data directory; the password comes from PGPASSFILE",
+      "--config <file>",
+      "a YAML file with settings (or set USMP_CONFIG); else gateway.yaml in the data directory",
     )
-    .option("--dev", "let the published development key be a device's key, for a bench")
-    .option("--echo", "send each message back");
+    .option("--print-config", "print each setting and where it came from, and end");
   return addJsonOption(command)
     .option("--quiet", "print errors only")
     .addHelpText("after", HELP)
     .action((options: GatewayCommandOptions) =>
-      perform(options, async (reporter) => runGateway(options, environment, reporter)),
+      perform(options, async (reporter) => {
+        const configuration = await configured(options, givenFlags(command), environment.variables);
+        return options.printConfig
+          ? printConfiguration(configuration, options.json ?? false, reporter)
+          : runReported(options, configuration, environment, reporter);
+      }),
     );
+}
+
+/** Flags over environment over file. */
+async function configured(
+  { config, data }: GatewayCommandOptions,
+  flags: ReadonlyMap<string, unknown>,
+  variables: Environment["variables"],
+): Promise<Configuration & { readonly data: { readonly value: string } }> {
+  const [{ readConfigurationFile }, { configure }] = await Promise.all([
+    import("../configuration/file.ts"),
+    import("../configuration/configuration.ts"),
+  ]);
+  const directory = dataDirectory(data, variables);
+  const variable = variables["USMP_CONFIG"] || undefined;
+  const named =
+    config !== undefined
+      ? { path: config, by: "--config" }
+      : variable !== undefined
+        ? { path: variable, by: "USMP_CONFIG" }
+        : undefined;
+  const file = readConfigurationFile(named, directory);
+  const configuration = configure({ flags, variables, file, currentDirectory: process.cwd() });
+  return { ...configuration, data: { ...configuration.data, value: directory } };
+}
+
+async function printConfiguration(configuration: Configuration, json: boolean, reporter: Reporter): Promise<ExitCode> {
+  const [{ settingEvents, settingLine }, { gatewayOptions }] = await Promise.all([
+    import("../configuration/print.ts"),
+    import("../configuration/gateway-options.ts"),
+  ]);
+  gatewayOptions(configuration, configuration.data.value ?? "");
+  for (const event of settingEvents(configuration)) {
+    if (json) await reporter.event(event);
+    else await reporter.line(settingLine(event));
+  }
+  return 0;
+}
+
+/** With --log-format json everything goes into the log, what keeps the gateway from starting as well. */
+async function runReported(
+  options: GatewayCommandOptions,
+  configuration: Configuration & { readonly data: { readonly value: string } },
+  environment: Environment,
+  reporter: Reporter,
+): Promise<ExitCode> {
+  if (configuration["log-format"].value === "pretty") return runGateway(options, configuration, environment, reporter);
+  if (options.json)
+    throw usage(`${configuration["log-format"].place}: not together with --json, which has a form of its own`);
+  const { LogReporter } = await import("../log-reporter.ts");
+  const log = new LogReporter(environment, configuration["log-level"].value);
+  return log.perform(() => runGateway({ ...options, quiet: true }, configuration, environment, log));
 }
 
 async function runGateway(
   options: GatewayCommandOptions,
+  configuration: Configuration & { readonly data: { readonly value: string } },
   environment: Environment,
   reporter: Reporter,
 ): Promise<ExitCode> {
-  const directory = dataDirectory(options.data, environment.variables);
-  const { deviceAddresses } = await import("@usmp/gateway");
+  const directory = configuration.data.value;
+  const dev = configuration.dev.value;
+  const [{ deviceAddresses }, { gatewayOptions }] = await Promise.all([
+    import("@usmp/gateway"),
+    import("../configuration/gateway-options.ts"),
+  ]);
   const gateway = await open({
-    ...listenAddresses(options),
-    dataDirectory: directory,
-    database: options.database,
-    master: masterSource(options, directory),
+    ...gatewayOptions(configuration, directory),
     surroundings: {
       // The real environment's: the variable that held a master is deleted from it.
       variables: environment.variables as Record<string, string | undefined>,
       askPassphrase: (what, confirm) => askPassphrase(environment, what, confirm),
     },
-    development: options.dev ?? false,
     estimateTextBits,
     version: packageVersion(),
+    onWorker: (event) => void reporter.event(workerEvent(event)),
   });
   try {
-    const attended = watch(gateway, options.echo ?? false, environment.stdout, reporter);
+    const attended = watch(gateway, configuration.echo.value, environment.stdout, reporter);
     const { registry, server, created } = gateway;
     const devices = registry.deviceCount;
-    await reporter.event({ event: "gateway", data: directory, devices, created, dev: options.dev ?? false });
+    await reporter.event({ event: "gateway", data: directory, devices, created, dev });
     for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
+    await tellApi(gateway, directory, options, { environment, reporter });
     for (const address of server.addresses.flatMap((bound) => deviceAddresses(bound))) {
       await reporter.event({ event: "address", ...address });
     }
@@ -77,7 +136,7 @@ async function runGateway(
       const { problem, better } = gateway.masterExposure;
       await reporter.event({ event: "notice", topic: "master", message: `${problem}; ${better}` });
     }
-    const reminder = options.dev ? await remindOfDevelopment(reporter) : undefined;
+    const reminder = dev ? await remindOfDevelopment(reporter) : undefined;
     if (devices === 0 && !options.json && !options.quiet)
       await reporter.line(firstDevice(options.data, server.addresses));
     await aborted(environment.signal);
@@ -114,6 +173,7 @@ function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: 
     attended.add(work);
     void work.finally(() => attended.delete(work));
   });
+  reportEvents(gateway, output, reporter);
   const refusals = new RefusalLog(output, reporter);
   gateway.onRefused((record) => refusals.add(record));
   return attended;
@@ -231,13 +291,15 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 const HELP = `
-Without --tcp and --udp: both, port 9000, all interfaces.
+Without --tcp and --udp: both, port 9000, all interfaces. Each --setting is USMP_SETTING in the environment and "setting:" in the file;
+docs/configuration.md tells more. A change is taken at the next start.
 
 Examples:
   $ usmp gateway                                    devices on TCP and UDP port 9000
   $ npm start                                       the same, in a clone
   $ usmp gateway --data /srv/usmp --tcp :9001 --udp :9001
   $ usmp gateway --master-sealed /srv/usmp/master   the master secret sealed with a passphrase
+  $ usmp gateway --config /etc/usmp/gateway.yaml --print-config
   $ usmp gateway --json | jq -r 'select(.event == "message").text'
 
 In another terminal: usmp device add, usmp device list, usmp why`;

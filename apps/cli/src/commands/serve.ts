@@ -1,22 +1,32 @@
 import { Command } from "commander";
 import { ListenError, type ListenOptions, listen, type Refusal, type Secret, type Server, type Session } from "usmp";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
-import { closedEvent, messageEvent, movedEvent, refusedEvent, sessionEvent } from "../events.ts";
+import { closedEvent, messageEvent, movedEvent, refusedEvent, sessionEvent, workerEvent } from "../events.ts";
 import { CommandError } from "../failure.ts";
 import { type KeyOptions, loadKey } from "../key-source.ts";
-import { addJsonOption, addKeyOptions, addListenOptions, type ListenSelection, listenAddresses } from "../options.ts";
+import {
+  addJsonOption,
+  addKeyOptions,
+  addListenOptions,
+  addWorkersOption,
+  type ListenSelection,
+  listenAddresses,
+} from "../options.ts";
 import type { Reporter } from "../reporter.ts";
 import { UnderWay } from "../under-way.ts";
 import type { CommandContext } from "./context.ts";
 
 interface ServeOptions extends ListenSelection {
   readonly echo?: boolean;
+  readonly workers?: number;
 }
 
 export function serveCommand({ environment, perform }: CommandContext): Command {
-  const command = addKeyOptions(addListenOptions(new Command("serve")))
-    .description("listen for devices and print their sessions and messages")
-    .option("--echo", "send each message back");
+  const command = addWorkersOption(
+    addKeyOptions(addListenOptions(new Command("serve")))
+      .description("listen for devices and print their sessions and messages")
+      .option("--echo", "send each message back"),
+  );
   return addJsonOption(command)
     .option("--quiet", "print errors only")
     .addHelpText("after", HELP)
@@ -38,13 +48,14 @@ async function serveWithKey(
 ): Promise<ExitCode> {
   const attended = new Set<Promise<void>>();
   const refusals = new RefusalLog(environment.stdout, reporter);
+  const { echo = false, workers } = options;
   try {
     await using server = await open({
       ...listenAddresses(options),
       psk,
       development: options.dev,
       onSession: (session) => {
-        const work = attend(session, options.echo ?? false, reporter);
+        const work = attend(session, echo && workers === undefined, reporter);
         attended.add(work);
         void work.finally(() => attended.delete(work));
       },
@@ -53,6 +64,7 @@ async function serveWithKey(
         if (!environment.stdout.writableNeedDrain) void reporter.event(movedEvent(session, move));
       },
       onRefused: (refusal) => refusals.add(refusal),
+      ...(workers === undefined ? {} : inWorkers(workers, echo, options.quiet ?? false, reporter)),
     });
     for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
     await aborted(environment.signal);
@@ -62,6 +74,23 @@ async function serveWithKey(
   } finally {
     psk.wipe();
   }
+}
+
+/** The echo runs beside the sessions; what is to be printed comes here. */
+function inWorkers(
+  workers: number,
+  echo: boolean,
+  quiet: boolean,
+  reporter: Reporter,
+): Pick<ListenOptions, "workers" | "application" | "onWorker"> {
+  // From sources, that is in tests, it is the one that was built: Node 20 runs no TypeScript.
+  const built = import.meta.url.endsWith(".ts") ? "../../dist/worker-echo.js" : "../worker-echo.js";
+  const module = new URL(built, import.meta.url);
+  return {
+    workers,
+    ...(echo ? { application: { module, data: { relays: !quiet } } } : {}),
+    onWorker: (event) => void reporter.event(workerEvent(event)),
+  };
 }
 
 async function open(options: ListenOptions): Promise<Server> {
@@ -130,4 +159,5 @@ Examples:
   $ usmp serve --psk-file key.txt --tcp 127.0.0.1:9000        TCP alone, this host alone
   $ usmp serve --psk-file key.txt --echo                      a peer to try a device against
   $ usmp serve --psk-file key.txt --json | jq -r 'select(.event == "message").text'
+  $ usmp serve --psk-file key.txt --workers 4                 four processes behind one port
   $ pass show usmp | usmp serve --psk -                       the key from a password store`;

@@ -21,6 +21,11 @@ export type AuditAction =
   | "backup"
   | "restore"
   | "clock.confirm"
+  /** One row for a sender's messages to a device, of a minute at most. */
+  | "message.send"
+  | "message.cancel"
+  | "token.add"
+  | "token.revoke"
   /** Something is wrong with the chain or its second place; verify() fails until "audit.accept". */
   | "audit.anomaly"
   | "audit.accept"
@@ -50,8 +55,21 @@ export interface AuditLog {
   append(action: AuditAction, detail: AuditRow["detail"], actor: Actor): Promise<void>;
   /** One row per cause, source and minute, of at most REFUSAL_ROWS_A_DAY: gw2's ring counts attempts and hands over closed minutes. */
   appendRefusals(rows: readonly RefusalSummary[]): Promise<void>;
+  /** What was sent to whom and by whom, never what. */
+  appendSends(rows: readonly SendSummary[]): Promise<void>;
+  /** The newest row's; 0 when there is none. */
+  readonly headSeq: number;
   rows(from?: number): AsyncIterable<AuditRow>;
   verify(): Promise<AuditVerdict>;
+}
+
+/** Messages that one sender queued for one device; their numbers are among those from `first` to `last`. */
+export interface SendSummary {
+  readonly device: DeviceId;
+  readonly actor: Actor;
+  readonly messages: number;
+  readonly first: number;
+  readonly last: number;
 }
 
 export interface RefusalSummary {

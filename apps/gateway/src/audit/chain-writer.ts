@@ -3,7 +3,7 @@ import { GatewayError } from "../errors.ts";
 import { messageOf } from "../master/secret-file.ts";
 import type { Change, Database } from "../registry/schema.ts";
 import type { AuditProblem, AuditRow } from "./audit-log.ts";
-import { GENESIS, rowMac, sameMac } from "./chain.ts";
+import { GENESIS, rowMac, sameMac, storedRow } from "./chain.ts";
 import type { AuditKeyOf, Head, HeadFile } from "./head-file.ts";
 
 /** A row before it has its place in the chain. */
@@ -63,17 +63,7 @@ export class ChainWriter {
     const rows = entries.map(({ action, device, who, from, detail }) => {
       const row = { seq: ++seq, time, action, device, who, from, detail, masterId: this.#masterId };
       mac = rowMac(this.#key, mac, row);
-      return {
-        seq,
-        time,
-        action,
-        device: device ?? null,
-        who,
-        origin: from,
-        detail: JSON.stringify(detail),
-        master_id: this.#masterId,
-        mac: Buffer.from(mac),
-      };
+      return storedRow(row, mac);
     });
     for (let start = 0; start < rows.length; start += ROWS_AN_INSERT) {
       await change

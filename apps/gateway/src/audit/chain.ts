@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Secret } from "@usmp/protocol";
+import type { Tables } from "../registry/schema.ts";
 import type { AuditRow } from "./audit-log.ts";
 
 /** Before the first row. */
@@ -12,6 +13,22 @@ export function rowMac(key: Secret, previous: Uint8Array, row: Omit<AuditRow, "m
 
 export function sameMac(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** A row as the database has it. */
+export function storedRow(row: Omit<AuditRow, "mac">, mac: Uint8Array): Tables["audit"] {
+  const { seq, time, action, device, who, from, detail, masterId } = row;
+  return {
+    seq,
+    time,
+    action,
+    device: device ?? null,
+    who,
+    origin: from,
+    detail: JSON.stringify(detail),
+    master_id: masterId,
+    mac: Buffer.from(mac),
+  };
 }
 
 /** One spelling per row: fields in this order, the detail's in order of name. */

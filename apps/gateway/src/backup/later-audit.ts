@@ -1,6 +1,6 @@
 import type { Secret } from "@usmp/protocol";
 import type { AuditRow } from "../audit/audit-log.ts";
-import { GENESIS, rowMac, sameMac } from "../audit/chain.ts";
+import { GENESIS, rowMac, sameMac, storedRow } from "../audit/chain.ts";
 import { GatewayError } from "../errors.ts";
 import type { DeadGeneration, DeviceId, KeyOrigin } from "../records.ts";
 import type { Tables } from "../registry/schema.ts";
@@ -17,7 +17,13 @@ export function applyLaterAudit(content: BackupContent, exported: readonly Audit
   const later = continueChain(content, exported, vault.auditKey(content.header.masterId) as Secret);
   const fleet = new BackedFleet(content.rows, vault);
   for (const row of later) fleet.apply(row);
-  return { header: content.header, rows: { ...fleet.rows(), audit: [...content.rows.audit, ...later.map(toStored)] } };
+  return {
+    header: content.header,
+    rows: {
+      ...fleet.rows(),
+      audit: [...content.rows.audit, ...later.map((row) => storedRow(row, Buffer.from(row.mac, "hex")))],
+    },
+  };
 }
 
 /** Reads what `usmp audit export` printed. Throws GatewayError "damaged". */
@@ -222,20 +228,6 @@ function tagsOf(listed: AuditRow["detail"][string] | undefined): string {
       .split(",")
       .filter((tag) => tag !== ""),
   );
-}
-
-function toStored({ seq, time, action, device, who, from, detail, masterId, mac }: AuditRow): Tables["audit"] {
-  return {
-    seq,
-    time,
-    action,
-    device: device ?? null,
-    who,
-    origin: from,
-    detail: JSON.stringify(detail),
-    master_id: masterId,
-    mac: Buffer.from(mac, "hex"),
-  };
 }
 
 function broken(seq: number, problem: string): GatewayError {

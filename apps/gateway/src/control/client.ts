@@ -14,6 +14,8 @@ type ItemOf<M extends ControlMethod> = ControlMethods[M] extends { item: infer I
 export interface ControlClient {
   /** The gateway is in development mode: every screen says so. */
   readonly dev: boolean;
+  /** Of the gateway's program. */
+  readonly version: string;
   call<M extends ControlMethod>(method: M, params: ControlMethods[M]["params"]): Promise<ResultOf<M>>;
   stream<M extends ControlMethod>(method: M, params: ControlMethods[M]["params"]): AsyncIterable<ItemOf<M>>;
   close(): void;
@@ -97,6 +99,7 @@ class LiveClient implements ControlClient {
   readonly #pending: Map<number, Pending> = new Map();
   #next = 1;
   dev = false;
+  version = "";
   #ended: Error | undefined;
 
   constructor(socket: Socket) {
@@ -108,6 +111,7 @@ class LiveClient implements ControlClient {
   async greet(hello: object): Promise<Greeting> {
     const greeting = (await this.#ask(0, hello)) as Greeting;
     this.dev = greeting.dev;
+    this.version = greeting.version;
     return greeting;
   }
 

@@ -1,9 +1,12 @@
 import type { ControlContext } from "./context.ts";
 import { deviceMethods } from "./device-methods.ts";
 import { keepingMethods } from "./keeping-methods.ts";
+import { observeMethods } from "./observe-methods.ts";
+import { outboundMethods } from "./outbound-methods.ts";
 import { recordMethods } from "./record-methods.ts";
 import type { ControlHandlers } from "./server.ts";
 import { statusMethods } from "./status-methods.ts";
+import { tokenMethods } from "./token-methods.ts";
 
 /** Everything that the control socket answers. What is asked for in a wrong way is refused by each method itself (params.ts). */
 export function createControlMethods(context: ControlContext): ControlHandlers {
@@ -12,5 +15,8 @@ export function createControlMethods(context: ControlContext): ControlHandlers {
     ...deviceMethods(context),
     ...recordMethods(context),
     ...keepingMethods(context),
+    ...observeMethods(context),
+    ...outboundMethods(context),
+    ...tokenMethods(context),
   } as ControlHandlers;
 }

@@ -1,4 +1,5 @@
 import type { AuditRow, AuditVerdict } from "../audit/audit-log.ts";
+import type { OutboundState } from "../messages/messages.ts";
 import type { MasterRotation, StorageDescription } from "../registry/registry.ts";
 import type { ClockDoubt } from "../time/wall-clock.ts";
 import type { CauseName } from "../why/cause.ts";
@@ -37,6 +38,32 @@ export interface ControlMethods {
   "audit.export": { params: { from?: number }; item: AuditRow };
   "clock.confirm": { params: Empty; result: Empty };
   /** The sealed backup, in base64 pieces. */
+  /** Stored messages, the oldest first, queued ones' states among them; with `follow` it goes on with those to come. `since`: RFC 3339. */
+  "message.log": {
+    params: { id?: string; since?: string; after?: number; limit?: number; follow?: boolean };
+    item: MessageView | { dropped: number };
+  };
+  /**
+   * `data`: base64. Resolves when the message is durable in the queue. `key`: the sender's own name for it; the same again, for as long as the
+   * record is kept, answers with the message that there is and queues nothing.
+   */
+  "message.send": { params: { id: string; data: string; ttlMs?: number; key?: string }; result: OutboundView };
+  /** In the order in which they were queued; without a state those that wait, sent ones included. */
+  "message.queue": { params: { id?: string; state?: OutboundState }; item: OutboundView };
+  "message.show": { params: { message: number }; result: OutboundView };
+  /** Each state from now on, until it is final. */
+  "message.follow": { params: { message: number }; item: OutboundView };
+  "message.cancel": { params: { message: number }; result: OutboundView };
+  "session.list": { params: Empty; item: SessionView };
+  /** What happens from now on. */
+  events: { params: { types?: readonly string[]; id?: string }; item: EventView };
+  "token.add": {
+    params: { name: string; role: TokenRole; ttlMs?: number };
+    result: TokenView & { token: string };
+  };
+  "token.list": { params: Empty; item: TokenView };
+  "token.revoke": { params: { token: string }; result: TokenView };
+  "gateway.health": { params: Empty; result: HealthView };
   backup: { params: { passphrase?: string; recipient?: string }; item: { data: string } };
 }
 
@@ -114,6 +141,81 @@ export type RefusalView = { cause: CauseName } & { readonly [field: string]: unk
   evidence: readonly string[];
   fix: readonly string[];
 };
+
+/** `usmp logs --json`, line by line. */
+export interface MessageView {
+  id: number;
+  device: string;
+  direction: "in" | "out";
+  time: string;
+  /** 32 hex digits; null of what is queued. */
+  session: string | null;
+  /** The place among the session's messages; null of those to the device. */
+  sequence: number | null;
+  /** base64. */
+  data: string;
+  /** Where it is UTF-8. */
+  text?: string;
+  /** Of those to the device. */
+  state?: OutboundState;
+}
+
+export interface OutboundView {
+  message: number;
+  device: string;
+  state: OutboundState;
+  queuedAt: string;
+  expiresAt: string;
+  sentAt: string | null;
+  endedAt: string | null;
+  attempts: number;
+  maybeTwice: boolean;
+  bytes: number;
+  by: string;
+}
+
+/** `usmp monitor --json`, line by line. Rates are of the last seconds. */
+export interface SessionView {
+  device: string;
+  name: string | null;
+  session: string;
+  transport: "tcp" | "udp";
+  peer: string;
+  generation: number;
+  since: string;
+  lastSeenAt: string;
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Messages a second, both ways. */
+  rate: number;
+  roundTripMs: number | null;
+  /** Share of frames that had to be sent again, 0 to 1; null over TCP. */
+  loss: number | null;
+}
+
+/** A GatewayEvent in JSON: times as texts, data in base64, `type` as there. */
+export type EventView = { type: string } & { readonly [field: string]: unknown };
+
+/** viewer: reads state. operator: messages, sends, suspends too. admin: keys, tokens, backups too. */
+export type TokenRole = "viewer" | "operator" | "admin";
+
+export interface TokenView {
+  /** Names the token, opens nothing. */
+  id: string;
+  name: string;
+  role: TokenRole;
+  createdAt: string;
+  expiresAt: string | null;
+  lastUsedAt: string | null;
+  revoked: boolean;
+}
+
+export interface HealthView {
+  ready: boolean;
+  checks: readonly { name: string; ok: boolean; detail: string }[];
+}
 
 export interface GatewayStatus {
   version: string;

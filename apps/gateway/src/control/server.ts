@@ -9,7 +9,12 @@ import { type ControlPaths, controlPaths } from "./socket-path.ts";
 
 /** What answers a method: a value, or the items of a stream. */
 export type ControlHandlers = { readonly [method: string]: ControlHandler };
-export type ControlHandler = (params: unknown, actor: Actor) => Promise<unknown> | AsyncIterable<unknown>;
+/** `signal` aborts when nobody waits for the answer any more: a stream that waits for something to happen ends then. */
+export type ControlHandler = (
+  params: unknown,
+  actor: Actor,
+  signal: AbortSignal,
+) => Promise<unknown> | AsyncIterable<unknown>;
 
 /** What the greeting says. */
 export interface ProgramFacts {
@@ -113,9 +118,9 @@ export class ControlServer {
           "control",
           `this gateway (version ${this.#program.version}) does not know ${String(method)}`,
         );
-      const given = handler(params ?? {}, actor);
-      if (given instanceof Promise) return await answer({ result: await given });
       const stream = new AbortController();
+      const given = handler(params ?? {}, actor, stream.signal);
+      if (given instanceof Promise) return await answer({ result: await given });
       if (typeof id === "number") streams.set(id, stream);
       try {
         for await (const item of given) {
@@ -125,7 +130,7 @@ export class ControlServer {
       } finally {
         if (typeof id === "number") streams.delete(id);
       }
-      await answer({ end: true });
+      if (!stream.signal.aborted) await answer({ end: true });
     } catch (error) {
       await answer({ error: describe(error) }).catch(() => {});
     }

@@ -95,6 +95,6 @@ export function seenView({ id, transport, source, firstSeenAt, lastSeenAt, attem
   return { id, transport, source, firstSeenAt: formatTime(firstSeenAt), lastSeenAt: formatTime(lastSeenAt), attempts };
 }
 
-function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
+export function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -13,6 +13,15 @@ export class DeviceSessions {
     return [...(this.#sessions.get(id) ?? [])].at(-1);
   }
 
+  find(session: Session): GatewaySession | undefined {
+    return [...(this.#sessions.get(session.deviceId) ?? [])].find((admitted) => admitted.session === session);
+  }
+
+  /** All of all devices. */
+  *all(): IterableIterator<GatewaySession> {
+    for (const ofDevice of this.#sessions.values()) yield* ofDevice;
+  }
+
   /**
    * Ends what a device has, before the change that ends it for good is durable: its owner's word is enough for that, and does not wait for a
    * disk. Whoever comes back meanwhile is ended by the change. Answers how many sessions that were.

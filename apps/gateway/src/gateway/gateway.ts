@@ -1,6 +1,12 @@
 import type { Clock, ListenOptions, Server, Session } from "usmp";
+import type { HealthView } from "../control/methods.ts";
+import type { GatewayEvents } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
+import type { HttpSettings } from "../http/http-settings.ts";
 import type { DiskExposure, MasterSource, MasterSurroundings } from "../master/sources.ts";
+import type { MessageSettings } from "../messages/messages.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { SinkSettings } from "../sinks/sink.ts";
 import type { WallClock } from "../time/wall-clock.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 
@@ -17,6 +23,17 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   readonly estimateTextBits: (text: string) => number | Promise<number>;
   /** The program's, for `gateway.status`. */
   readonly version: string;
+  /** What is left out has its default. */
+  readonly messages?: Partial<MessageSettings> | undefined;
+  /** undefined: no HTTP. */
+  readonly http?: HttpSettings | undefined;
+  readonly sinks?: readonly SinkSettings[] | undefined;
+  /** A file that gets a copy of the audit, line by line. */
+  readonly securityLog?: string | undefined;
+  /** So many processes share the ports; the registry stays in this one. See docs/workers.md. */
+  readonly workers?: number | undefined;
+  /** With `workers`: hears of a worker process that has begun or ended. */
+  readonly onWorker?: ListenOptions["onWorker"];
   readonly clock?: Clock | undefined;
   readonly wallClock?: WallClock | undefined;
 }
@@ -28,12 +45,21 @@ export interface Gateway {
   /** The first run. */
   readonly created: boolean;
   readonly masterExposure: DiskExposure;
+  readonly events: GatewayEvents;
+  /** Where the HTTP API is, if it is. */
+  readonly httpAddress: HttpAddress | undefined;
+  /** The token of the first admin, once, on the first start with HTTP: for the owner's eyes, never for a log. */
+  takeFirstToken(): string | undefined;
   /** The newest session of a device that is active. */
   session(id: string): GatewaySession | undefined;
   /** Called with each session that is established. */
   onSession(listener: (session: GatewaySession) => void): () => void;
   /** Called with each refused attempt, as the record that it is counted in. */
   onRefused(listener: (record: RefusalRecord) => void): () => void;
+  /** What happens at it and within it, as Prometheus' text. */
+  metricsText(): Promise<string>;
+  /** Whether devices can connect and be heard, and what keeps them from it. */
+  health(): Promise<HealthView>;
   /** Says BYE to every session and ends; bounded as Server.close() is. */
   close(): Promise<void>;
 }

@@ -1,19 +1,28 @@
 import { chmodSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { addMs } from "@usmp/protocol";
-import { type Clock, listen, type Server, type Session, systemClock } from "usmp";
+import { type Clock, listen, type Move, type Server, type Session, systemClock } from "usmp";
 import { findRunning } from "../control/client.ts";
 import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
+import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
+import { Observed } from "../observe/observed.ts";
+import { openOutbound } from "../messages/outbound/open-outbound.ts";
+import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
+import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
 import { Refusals } from "../why/refusals.ts";
 import { DeviceSessions } from "./device-sessions.ts";
 import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
+import { type OpenedHttp, openHttp } from "./open-http.ts";
 
 /** Graces end, and what was refused is written, within so long. */
 const HOUSEKEEPING_MS = 1_000;
+/** How long an end waits for the fates of messages that devices have been handed: without them they would arrive twice. */
+const FATES_MS = 1_000;
 
 /**
  * Starts a gateway: opens the registry, listens for devices, and answers the command line on its control socket. Rejects with GatewayError,
@@ -29,7 +38,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     );
   }
   const opened = await openRegistry(options);
-  const gateway = new LiveGateway(opened, options);
+  const storage = await openMessageStorage(options).catch(async (error: unknown) => {
+    await opened.registry.close();
+    throw error;
+  });
+  const gateway = new LiveGateway(opened, storage, options);
   try {
     await gateway.open(options);
   } catch (error) {
@@ -43,29 +56,59 @@ class LiveGateway implements Gateway {
   readonly registry: Registry;
   readonly created: boolean;
   readonly masterExposure: Gateway["masterExposure"];
+  readonly events: GatewayEvents = new GatewayEvents();
   readonly #opened: OpenedRegistry;
+  readonly #storage: MessageStorage;
   readonly #clock: Clock;
   readonly #sessions: DeviceSessions = new DeviceSessions();
   readonly #refusals: Refusals;
+  readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
+  #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
   #control: ControlServer | undefined;
+  #http: OpenedHttp | undefined;
   #cancelHousekeeping: (() => void) | undefined;
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(opened: OpenedRegistry, { clock = systemClock }: GatewayOptions) {
+  constructor(opened: OpenedRegistry, storage: MessageStorage, options: GatewayOptions) {
+    const { clock = systemClock } = options;
     this.#opened = opened;
+    this.#storage = storage;
     this.registry = opened.registry;
     this.created = opened.created;
     this.masterExposure = opened.exposure;
     this.#clock = clock;
     this.#refusals = new Refusals(opened.registry, opened.wallClock, clock);
-    this.registry.onChange((change) => void this.#sessions.endBy(change));
+    this.#observed = new Observed({
+      options,
+      opened,
+      clock,
+      events: this.events,
+      server: () => this.#server,
+      closing: () => this.#closing !== undefined,
+    });
+    this.registry.onChange((change) => {
+      this.#sessions.endBy(change);
+      this.#outbound?.onChange(change);
+      this.events.emit({ type: "registry", time: opened.wallClock.now(), change });
+    });
+    this.#refusals.onRecord((record) => this.events.emit({ type: "refused", record }));
   }
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    await this.#observed.open();
+    this.#outbound = await openOutbound({
+      opened: this.#opened,
+      storage: this.#storage,
+      sessions: this.#sessions,
+      settings: options.messages,
+      events: this.events,
+      clock: this.#clock,
+    });
+    this.#observed.follow(this.#storage, this.#outbound);
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,
@@ -76,25 +119,44 @@ class LiveGateway implements Gateway {
       // The labels are generations; 0 are decoys, which prove nothing. Always two, so that every id costs the same.
       psk: (id) => this.registry.candidates(id).map(({ key, generation }) => ({ psk: key, label: generation })),
       onSession: (session) => this.#admit(session),
+      onMoved: (session, move) => this.#noteMoved(session, move),
       onRefused: (refusal) => this.#refusals.note(refusal),
+      ...(options.workers === undefined ? {} : { workers: options.workers, onWorker: options.onWorker }),
+    });
+    const methods = createControlMethods({
+      server: this.#server,
+      opened: this.#opened,
+      storage: this.#storage,
+      outbound: this.#outbound,
+      sessions: this.#sessions,
+      refusals: this.#refusals,
+      events: this.events,
+      observed: this.#observed,
+      options,
+      startedAt: this.#opened.wallClock.now(),
     });
     this.#control = await ControlServer.open(
       options.dataDirectory,
       { version: options.version, dev: options.development },
-      createControlMethods({
-        server: this.#server,
-        opened: this.#opened,
-        sessions: this.#sessions,
-        refusals: this.#refusals,
-        options,
-        startedAt: this.#opened.wallClock.now(),
-      }),
+      methods,
     );
+    this.#http = await openHttp(options, methods, this.#opened, {
+      clock: this.#clock,
+      observed: this.#observed,
+    });
     this.#scheduleHousekeeping();
   }
 
   get server(): Server {
     return this.#server as Server;
+  }
+
+  get httpAddress(): HttpAddress | undefined {
+    return this.#http?.server.address;
+  }
+
+  takeFirstToken(): string | undefined {
+    return this.#http?.takeFirstToken();
   }
 
   session(id: string): GatewaySession | undefined {
@@ -110,6 +172,14 @@ class LiveGateway implements Gateway {
     return this.#refusals.onRecord(listener);
   }
 
+  metricsText(): Promise<string> {
+    return this.#observed.metricsText();
+  }
+
+  health(): ReturnType<Gateway["health"]> {
+    return this.#observed.health({ details: true });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -118,13 +188,25 @@ class LiveGateway implements Gateway {
   #admit(session: Session): void {
     const admitted = this.#sessions.admit(session, this.registry);
     if (admitted === undefined) return this.#refusals.noteOvertaken(session);
+    this.#observed.sampler.add(admitted);
+    const facts = factsOf(admitted);
+    const now = (): number => this.#opened.wallClock.now();
     void session.closed.then((reason) => {
       this.#sessions.remove(admitted);
+      this.events.emit({ type: "session-ended", time: now(), reason, ...facts });
       this.#refusals.noteEnd(session, reason);
     });
     // A proof that cannot be written now is kept and written later; the session is good all the same.
     this.registry.noteProven(session.deviceId, admitted.generation).catch(() => {});
+    this.events.emit({ type: "session", time: now(), ...facts });
+    this.#outbound?.onSession(admitted);
     for (const listener of this.#listeners) listener(admitted);
+  }
+
+  #noteMoved(session: Session, move: Move): void {
+    const moved = this.#sessions.find(session);
+    if (moved === undefined) return;
+    this.events.emit({ type: "moved", time: this.#opened.wallClock.now(), move, ...factsOf(moved) });
   }
 
   #scheduleHousekeeping(): void {
@@ -139,16 +221,26 @@ class LiveGateway implements Gateway {
   async #keepHouse(): Promise<void> {
     await this.registry.endGraces().catch(() => {});
     await this.#refusals.save().catch(() => {});
+    await this.#outbound?.keepHouse();
   }
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
+    await this.#http?.server.close();
     await this.#control?.close();
+    await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
+    await this.#outbound?.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
+    await this.#observed.close();
+    await this.#storage.close();
     await this.registry.close();
   }
+}
+
+function factsOf({ session, generation }: GatewaySession): SessionFacts {
+  return { device: session.deviceId, session: session.sessionId, generation, peer: session.peer };
 }
 
 /** What shows that a directory is a gateway's, or of `usmp serve`'s predecessor. */

@@ -12,7 +12,11 @@ const DRAFT_SUFFIX = /^(\.next)?(\.[0-9a-f-]{36})?\.new$/;
  * Reads a file that holds a secret; undefined when there is none. Throws GatewayError "master-exposed" when others than its owner may
  * read or change it, or when it is neither ours nor root's. The answer is the caller's to wipe.
  */
-export async function readSecretFile(path: string, what: string): Promise<Uint8Array | undefined> {
+export async function readSecretFile(
+  path: string,
+  what: string,
+  renewal = 'move to a new one with "usmp master rotate" after that',
+): Promise<Uint8Array | undefined> {
   let file: FileHandle;
   try {
     file = await open(path, constants.O_RDONLY);
@@ -21,7 +25,7 @@ export async function readSecretFile(path: string, what: string): Promise<Uint8A
     throw new GatewayError("master-source", `${what} ${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
   try {
-    await checkMode(file, path, what);
+    await checkMode(file, path, what, renewal);
     const bytes = new Uint8Array(new ArrayBuffer(LONGEST));
     const { bytesRead } = await file.read(bytes, 0, LONGEST, 0);
     const content = new Uint8Array(bytes.buffer.slice(0, bytesRead));
@@ -92,14 +96,21 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function checkMode(file: FileHandle, path: string, what: string): Promise<void> {
+/**
+ * What systemd hands to a service that is not root (LoadCredential): root's, with an access list that lets the service read, whose mask
+ * stat() shows as the group's. Who is neither root nor in its group and can read it was let in by that list.
+ */
+const CREDENTIAL_MODE = 0o440;
+
+async function checkMode(file: FileHandle, path: string, what: string, renewal: string): Promise<void> {
   if (process.platform === "win32") return;
-  const { mode, uid } = await file.stat();
+  const { mode, uid, gid } = await file.stat();
+  if (uid === 0 && gid === 0 && (mode & 0o777) === CREDENTIAL_MODE) return;
   if ((mode & 0o077) !== 0) {
     throw new GatewayError(
       "master-exposed",
       `${what} ${path} can be read or changed by others (mode ${(mode & 0o777).toString(8).padStart(3, "0")}); if nobody did, run ` +
-        `"chmod 600 ${path}"; else move to a new one with "usmp master rotate" after that`,
+        `"chmod 600 ${path}"; else ${renewal}`,
     );
   }
   const self = process.getuid?.();

@@ -5,6 +5,7 @@ import {
   type AuditVerdict,
   REFUSAL_ROWS_A_DAY,
   type RefusalSummary,
+  type SendSummary,
 } from "../audit/audit-log.ts";
 import type { ChainWriter } from "../audit/chain-writer.ts";
 import { auditRows, verifyAudit } from "../audit/verify.ts";
@@ -16,6 +17,7 @@ import type { Vault } from "./vault.ts";
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const LISTENER: Actor = { who: "strangers", from: "listener" };
+const QUEUE: Actor = { who: "gateway", from: "queue" };
 
 /** The audit as the rest of the gateway sees it: see AuditLog. */
 export class AuditAccess implements AuditLog {
@@ -46,6 +48,19 @@ export class AuditAccess implements AuditLog {
       }
       if (more !== undefined) scope.audit("refused.more", undefined, more);
     });
+  }
+
+  async appendSends(rows: readonly SendSummary[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#runner.run(QUEUE, (scope) => {
+      for (const { device, actor, messages, first, last } of rows)
+        scope.entries.push({ action: "message.send", device, detail: { messages, first, last }, ...actor });
+      return Promise.resolve();
+    });
+  }
+
+  get headSeq(): number {
+    return this.#chain.head.seq;
   }
 
   rows(from?: number): AsyncIterable<AuditRow> {

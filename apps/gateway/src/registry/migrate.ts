@@ -2,10 +2,11 @@ import { type Kysely, type Migration, Migrator } from "kysely";
 import { GatewayError } from "../errors.ts";
 import { messageOf } from "../master/secret-file.ts";
 import { registry } from "./migrations/0001-registry.ts";
+import { tokens } from "./migrations/0002-tokens.ts";
 import type { Storage } from "./storage.ts";
 
 /** In order, by name; a name never changes once it was released. */
-const MIGRATIONS: Readonly<Record<string, Migration>> = { "0001-registry": registry };
+const MIGRATIONS: Readonly<Record<string, Migration>> = { "0001-registry": registry, "0002-tokens": tokens };
 
 export const SCHEMA: number = Object.keys(MIGRATIONS).length;
 

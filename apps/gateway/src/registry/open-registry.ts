@@ -24,6 +24,7 @@ import { openStorage, type StorageOptions } from "./open-storage.ts";
 import type { Registry, RegistryChange } from "./registry.ts";
 import { reloadChanges } from "./reload.ts";
 import type { Storage } from "./storage.ts";
+import { TokenStore } from "./token-store.ts";
 import { newFingerprintKey, openFingerprintKey, Vault } from "./vault.ts";
 
 export interface RegistryOptions extends StorageOptions {
@@ -38,6 +39,7 @@ export interface RegistryOptions extends StorageOptions {
 export interface OpenedRegistry {
   readonly registry: Registry;
   readonly backup: BackupAccess;
+  readonly tokens: TokenStore;
   readonly wallClock: WallClock;
   /** The first run: it made the database, and the master if that was its to make. */
   readonly created: boolean;
@@ -63,7 +65,7 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
     const wallClock = options.wallClock ?? createWallClock();
     const opened = await openVault(storage, options);
     vault = opened.vault;
-    const { registry, backup } = await assemble(storage, vault, { ...options, clock, wallClock });
+    const { registry, backup, tokens } = await assemble(storage, vault, { ...options, clock, wallClock });
     if (options.announce !== false) {
       const detail = { master: vault.master.id };
       await registry.audit.append(opened.created ? "gateway.first-start" : "gateway.start", detail, START);
@@ -72,6 +74,7 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
     return {
       registry,
       backup,
+      tokens,
       wallClock,
       created: opened.created,
       masterId: vault.master.id,
@@ -156,7 +159,7 @@ async function assemble(
     clock,
     wallClock,
   }: RegistryOptions & { readonly clock: Clock; readonly wallClock: WallClock },
-): Promise<{ readonly registry: Registry; readonly backup: BackupAccess }> {
+): Promise<{ readonly registry: Registry; readonly backup: BackupAccess; readonly tokens: TokenStore }> {
   const { db } = storage;
   const copy = new DeviceCopy();
   const chain = new ChainWriter(
@@ -173,9 +176,11 @@ async function assemble(
     const before = await copy.load(db);
     await chain.load(db);
     await move.load(db);
+    await tokens.load();
     for (const change of reloadChanges(before, copy)) emit(change);
   };
   const runner = new ChangeRunner(storage, chain, () => wallClock.now(), load);
+  const tokens = new TokenStore(db, runner, wallClock);
   await load();
   const lastRun = await db
     .selectFrom("meta")
@@ -209,5 +214,5 @@ async function assemble(
     now: () => wallClock.now(),
     reload: load,
   });
-  return { registry, backup };
+  return { registry, backup, tokens };
 }

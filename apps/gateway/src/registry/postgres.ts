@@ -9,6 +9,8 @@ import type { Storage } from "./storage.ts";
 
 /** "usmp" in ASCII: the advisory lock by which one gateway owns a database. */
 const LOCK = 0x75_73_6d_70;
+/** Tables of messages: they can be many, and a migration of the registry leaves them alone. */
+const MESSAGES = /^messages_/;
 const INT8 = 20;
 const PUBLIC = "public";
 const CONNECT_LIMIT_MS = 10_000;
@@ -22,7 +24,7 @@ const STATEMENT_LIMIT_MS = 60_000;
 export async function openPostgresStorage(url: string): Promise<Storage> {
   const { default: pg } = await import("pg");
   const { config, where, local } = readUrl(url, pg.types.getTypeParser);
-  const owner = new Ownership(() => new pg.Client(config), where);
+  const owner = new Ownership(() => new pg.Client(config), where, LOCK);
   await owner.take();
   const pool: Pool = new pg.Pool({ ...config, max: 4 });
   // A connection that breaks is replaced when the next is asked for; who was using it hears of it from the query.
@@ -44,7 +46,7 @@ export async function openPostgresStorage(url: string): Promise<Storage> {
         for (const { name, schema: place } of await change.introspection.getTables({
           withInternalKyselyTables: true,
         })) {
-          if (place !== PUBLIC) continue; // earlier copies
+          if (place !== PUBLIC || MESSAGES.test(name)) continue; // earlier copies
           await sql`create table ${sql.id(copy, name)} as table ${sql.id(PUBLIC, name)}`.execute(change);
         }
       });
@@ -56,15 +58,17 @@ export async function openPostgresStorage(url: string): Promise<Storage> {
   };
 }
 
-/** One connection that holds the lock as long as it lives. It also tells whether the database is there. */
-class Ownership {
+/** One connection that holds an advisory lock as long as it lives. It also tells whether the database is there. */
+export class Ownership {
   readonly #connect: () => Client;
   readonly #where: string;
+  readonly #lock: number;
   #client: Client | undefined;
 
-  constructor(connect: () => Client, where: string) {
+  constructor(connect: () => Client, where: string, lock: number) {
     this.#connect = connect;
     this.#where = where;
+    this.#lock = lock;
   }
 
   async take(): Promise<void> {
@@ -72,7 +76,9 @@ class Ownership {
     client.on("error", () => this.#drop(client));
     try {
       await client.connect();
-      const { rows } = await client.query<{ locked: boolean }>("select pg_try_advisory_lock($1) as locked", [LOCK]);
+      const { rows } = await client.query<{ locked: boolean }>("select pg_try_advisory_lock($1) as locked", [
+        this.#lock,
+      ]);
       if (rows[0]?.locked !== true) {
         throw new GatewayError(
           "already-running",
@@ -121,7 +127,8 @@ class Ownership {
   }
 }
 
-function readUrl(
+/** Throws GatewayError "usage". */
+export function readUrl(
   text: string,
   parserOf: (oid: number, format?: "text" | "binary") => unknown,
 ): { readonly config: ClientConfig; readonly where: string; readonly local: boolean } {

@@ -69,6 +69,18 @@ export interface Tables {
   /** JSON records by place; the place is used again, so the table does not grow. */
   refusals: { slot: number; record: string };
   seen: { id: string; record: string };
+  /** Of the HTTP API. Not in backups: a restore must not bring back a token that was revoked since. */
+  tokens: {
+    id: string;
+    name: string;
+    role: string;
+    /** SHA-256 of the secret. */
+    hash: Uint8Array;
+    created_at: number;
+    expires_at: number | null;
+    last_used_at: number | null;
+    revoked_at: number | null;
+  };
 }
 
 export type Database = Kysely<Tables>;

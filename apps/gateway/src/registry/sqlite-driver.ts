@@ -20,6 +20,13 @@ export function openSqlite(path: string): OpenedSqlite {
   return { database: new BetterSqlite(path), driver: "better-sqlite3" };
 }
 
+/** What a thread of its own loads to open a database: the module's name or file. Throws GatewayError "no-sqlite". */
+export function sqliteModule(): string {
+  if (loadNodeSqlite() !== undefined) return "node:sqlite";
+  loadBetterSqlite();
+  return createRequire(import.meta.url).resolve("better-sqlite3");
+}
+
 interface NodeSqlite {
   readonly DatabaseSync: new (path: string) => NodeDatabase;
 }

@@ -32,6 +32,29 @@ export type RefusalCause =
 
 export type CauseName = RefusalCause["cause"];
 
+/** Each of them, for what is counted by cause. */
+const NAMES: { readonly [Name in CauseName]: true } = {
+  "unknown-device": true,
+  "wrong-key": true,
+  "development-key": true,
+  "published-key": true,
+  "key-of-another-device": true,
+  "old-generation": true,
+  revoked: true,
+  suspended: true,
+  "own-device-id": true,
+  version: true,
+  "malformed-frame": true,
+  "not-usmp": true,
+  "over-budget": true,
+  timeout: true,
+  "connection-lost": true,
+  "server-full": true,
+  "registry-stale": true,
+  internal: true,
+};
+export const CAUSE_NAMES: readonly CauseName[] = Object.keys(NAMES) as CauseName[];
+
 /** What `why` prints for a cause. The first line names the cause; `fix` is a command that works when run, where there is one. */
 export interface Explanation {
   readonly says: string;

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
@@ -32,6 +32,20 @@ test("two first runs at once agree on one master", async () => {
   const opened = await Promise.all(Array.from({ length: 8 }, () => openMaster(source, NOBODY, undefined)));
   expect(new Set(opened.map(({ master }) => master.id)).size).toBe(1);
 });
+
+test.runIf(process.getuid?.() === 0)(
+  "what systemd hands over as a credential is read: root's, mode 0440, by an access list",
+  async () => {
+    const path = join(folder, "master");
+    writeFileSync(path, HEX);
+    chmodSync(path, 0o440);
+    expect(await openMaster({ kind: "file", path }, NOBODY, undefined)).toMatchObject({ created: false });
+    chownSync(path, 65_534, 0);
+    await expect(openMaster({ kind: "file", path }, NOBODY, undefined)).rejects.toMatchObject({
+      code: "master-exposed",
+    });
+  },
+);
 
 test("a file that others may read or change, or that holds something else, is refused", async () => {
   const path = join(folder, "master");

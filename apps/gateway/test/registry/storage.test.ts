@@ -4,6 +4,7 @@ import type { Migration } from "kysely";
 import { expect, test } from "vitest";
 import { migrate } from "../../src/registry/migrate.ts";
 import { registry as firstMigration } from "../../src/registry/migrations/0001-registry.ts";
+import { tokens as secondMigration } from "../../src/registry/migrations/0002-tokens.ts";
 import { openPostgresStorage } from "../../src/registry/postgres.ts";
 import { type Registry, STALE_AFTER_MS } from "../../src/registry/registry.ts";
 import { openSqliteStorage } from "../../src/registry/sqlite.ts";
@@ -12,6 +13,7 @@ import { ADA, onEachDatabase, type TestHome } from "../support/registries.ts";
 
 const ID = "02:00:00:00:00:01";
 const REQUEST = { id: ID, name: undefined, tags: [] };
+const MIGRATIONS = { "0001-registry": firstMigration, "0002-tokens": secondMigration };
 const LATER: Migration = {
   async up(db) {
     await db.schema.createTable("later").addColumn("id", "text").execute();
@@ -35,10 +37,10 @@ onEachDatabase("a database", (newHome) => {
 
   test("of a newer version is refused by name", async () => {
     const home = newHome();
-    await opened(home, (storage) => migrate(storage, { "0001-registry": firstMigration, "0002-later": LATER }));
+    await opened(home, (storage) => migrate(storage, { ...MIGRATIONS, "0099-later": LATER }));
     await expect(home.open()).rejects.toMatchObject({
       code: "newer-schema",
-      message: expect.stringContaining("0002-later"),
+      message: expect.stringContaining("0099-later"),
     });
   });
 
@@ -47,14 +49,14 @@ onEachDatabase("a database", (newHome) => {
     await (await home.open()).registry.add(REQUEST, ADA);
     await home.close();
     await opened(home, async (storage) => {
-      const broken = migrate(storage, { "0001-registry": firstMigration, "0002-broken": BROKEN });
+      const broken = migrate(storage, { ...MIGRATIONS, "0099-broken": BROKEN });
       await expect(broken).rejects.toMatchObject({
         code: "database",
         message: expect.stringContaining("no such luck"),
       });
       const tables = await storage.db.introspection.getTables();
       expect(tables.map(({ name }) => name)).not.toContain("half");
-      await migrate(storage, { "0001-registry": firstMigration, "0002-later": LATER });
+      await migrate(storage, { ...MIGRATIONS, "0099-later": LATER });
     });
     if (home.database === undefined) {
       const copies = readdirSync(join(home.directory, "copies"));
@@ -63,7 +65,7 @@ onEachDatabase("a database", (newHome) => {
     } else {
       const schemas =
         home.postgres
-          ?.psql(home.database, "select nspname from pg_namespace where nspname like 'usmp_schema_1_%'")
+          ?.psql(home.database, "select nspname from pg_namespace where nspname like 'usmp_schema_2_%'")
           .trim()
           .split("\n") ?? [];
       expect(schemas).toHaveLength(2);

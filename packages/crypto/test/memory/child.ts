@@ -1,16 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { nobleCrypto, nodeCrypto } from "@usmp/crypto";
+import { chooseCrypto } from "@usmp/crypto";
 import type { CryptoProvider, KeyPair, TrafficKeys } from "@usmp/protocol";
 import { letKeysGo } from "./garbage.ts";
 import { watchKeyGeneration } from "./key-watch.ts";
 import type { ChildMessage, SessionReport } from "./report.ts";
 
 /**
- * The process whose memory is searched: `node --expose-gc child.mjs node|noble`, talking over the IPC channel.
+ * The process whose memory is searched: `node --expose-gc child.mjs node|noble|native`, talking over the IPC channel.
  *
  * It lives through WIPED sessions and KEPT ones, reports them, and on "forget" wipes the former and lets the garbage collector run.
  * The private keys are those that generateKeyPair() really made: they are seen at the function of the platform that the provider
  * takes them from (OpenSSL's key generation, getRandomValues), masked on the spot, and the copy made for seeing them is zeroed.
+ * The native provider shows its private keys to nobody: it gets them from here instead, and this copy is zeroed too.
  */
 const WIPED = 100;
 const KEPT = 4;
@@ -23,8 +24,8 @@ interface LiveSession {
   readonly keys: readonly TrafficKeys[];
 }
 
-function main(crypto: CryptoProvider): void {
-  watchKeyGeneration(see);
+function main(provider: CryptoProvider): void {
+  const crypto = watchKeyGeneration(provider, see);
   // Both stay referenced to the end: that the keys of the first are gone must be the work of wipe().
   const wiped: LiveSession[] = [];
   const kept: LiveSession[] = [];
@@ -98,4 +99,4 @@ function tell(message: ChildMessage): void {
   process.send?.(message);
 }
 
-main(process.argv[2] === "noble" ? nobleCrypto : nodeCrypto);
+main(chooseCrypto(process.argv[2]).crypto);

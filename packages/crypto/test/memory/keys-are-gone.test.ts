@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { providers } from "../providers.ts";
 import { bundleChild } from "./bundle-child.ts";
 import { hasGcore, searchMemory } from "./core-dump.ts";
 import { needlesOf, secretsOf } from "./known-keys.ts";
@@ -17,18 +18,19 @@ if (!canDump) {
 
 describe.skipIf(!canDump)("a core dump after wiping and garbage collection", () => {
   let directory: string;
+  let program: string;
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "usmp-memory-"));
-    await bundleChild(new URL("./child.ts", import.meta.url), directory);
+    program = await bundleChild(new URL("./child.ts", import.meta.url), directory);
   });
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it.each(["node", "noble"])(
+  it.each(providers.map(({ name }) => name))(
     "holds no private, shared or session key of 100 ended sessions of the %s provider, and does hold those of live ones",
     async (provider) => {
-      const child = fork(join(directory, "child.mjs"), [provider], { execArgv: ["--expose-gc"] });
+      const child = fork(program, [provider], { execArgv: ["--expose-gc"] });
       try {
         const live = await nextMessage(child, "live");
         const gone = new Map<string, Uint8Array>();

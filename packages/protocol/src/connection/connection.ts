@@ -148,6 +148,12 @@ export abstract class Connection {
     this.advance(now);
   }
 
+  /**
+   * With `acknowledge: "accepted"`: the first `count` messages of this connection are safe, and what waited for that goes out. Counts never go
+   * back; after the end it does nothing, since nothing more can be acknowledged.
+   */
+  abstract acceptMessages(count: number, now: Instant): void;
+
   /** Ends at once for a reason of the server's, and says BYE once: whether it arrives is not waited for. Idempotent. */
   dismiss(reason: CloseReason, now: Instant): void {
     if (this.#state === "established") this.sendBye(now);

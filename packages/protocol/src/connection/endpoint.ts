@@ -1,4 +1,5 @@
 import { constantTimeEqual } from "../crypto/equal.ts";
+import type { Secret } from "../crypto/secret.ts";
 import type { Violation } from "../errors.ts";
 import type { Gate } from "../fairness/gate.ts";
 import { sourceOf } from "../fairness/source.ts";
@@ -39,6 +40,16 @@ export interface EndpointConfig extends ServerConfig {
   readonly onTurnedAway?: ((deviceId: Uint8Array, from: Address) => void) | undefined;
   /** Hears of datagrams that are no frames, from addresses where nothing else is; anybody can send those, under any address. */
   readonly onMalformed?: ((violation: Violation, breach: Breach, from: Address) => void) | undefined;
+  /**
+   * Of several endpoints behind one port: whether a session with this id may live in this one, so that any of them can tell from a
+   * frame's clear nonce whose it is. Default: all ids.
+   */
+  readonly ownsSessionId?: ((sessionId: Uint8Array) => boolean) | undefined;
+  /**
+   * Hears of well-formed datagrams that no connection here waits for: session frames by their id, the rest by their address. True:
+   * another endpoint has it, and it is not counted as dropped.
+   */
+  readonly onUnrouted?: ((by: "session-id" | "address", datagram: Uint8Array, from: Address) => boolean) | undefined;
   /** Passed on to every connection; see DatagramOptions. */
   readonly firstSeq?: number | undefined;
 }
@@ -84,7 +95,7 @@ export class DatagramEndpoint {
   handleDatagram(datagram: Uint8Array, from: Address, now: Instant): readonly DatagramServer[] {
     this.#now = now;
     this.counters.bytesReceived += datagram.length;
-    if (looksLikeUtack(datagram)) return this.#onUtack(decodeUtack(datagram), from, now);
+    if (looksLikeUtack(datagram)) return this.#onUtack(decodeUtack(datagram), datagram, from, now);
     const frame = decodeFrame(datagram);
     if (typeof frame === "string") return this.#dropMalformed(frame, datagram, from);
     this.counters.framesReceived++;
@@ -120,6 +131,11 @@ export class DatagramEndpoint {
   /** Forgets the cookie secrets. Connections are closed by their driver. */
   wipe(): void {
     this.#cookies.wipe();
+  }
+
+  /** The secrets that cookies are made with from now on, shared with other endpoints behind the same port; see CookieJar.share(). */
+  shareCookieSecrets(current: Secret, previous: Secret, now: Instant): void {
+    this.#cookies.share(current, previous, now);
   }
 
   #onHello(frame: Frame, from: Address, now: Instant): readonly DatagramServer[] {
@@ -178,7 +194,7 @@ export class DatagramEndpoint {
       touched.push(connection);
       if (connection.state === "established") return touched;
     }
-    return touched.length > 0 ? touched : this.#drop("no-session");
+    return touched.length > 0 ? touched : this.#unrouted("address", "no-session", frame.bytes, from);
   }
 
   #onSessionFrame(frame: Frame, from: Address, now: Instant): readonly DatagramServer[] {
@@ -190,18 +206,21 @@ export class DatagramEndpoint {
       return [connection];
     }
     const farewell = this.#farewells.get(route);
-    if (farewell === undefined || !constantTimeEqual(farewell.bye, frame.bytes)) return this.#drop("no-session");
+    if (farewell === undefined || !constantTimeEqual(farewell.bye, frame.bytes)) {
+      return this.#unrouted("session-id", "no-session", frame.bytes, from);
+    }
     for (const utack of farewell.utacks) this.#transmit({ data: utack, to: from });
     return NONE;
   }
 
-  #onUtack(utack: Utack | undefined, from: Address, now: Instant): readonly DatagramServer[] {
-    if (utack?.type === FrameType.HELLO_RETRY) {
+  #onUtack(utack: Utack | undefined, datagram: Uint8Array, from: Address, now: Instant): readonly DatagramServer[] {
+    if (utack === undefined) return this.#drop("unmatched-utack");
+    if (utack.type === FrameType.HELLO_RETRY) {
       for (const answer of this.#retries.informed(from, utack.message.length)) this.#transmit(answer);
       return NONE;
     }
-    const matched = utack && this.#at(from).find((connection) => connection.handleUtack(utack, now));
-    return matched === undefined ? this.#drop("unmatched-utack") : [matched];
+    const matched = this.#at(from).find((connection) => connection.handleUtack(utack, now));
+    return matched === undefined ? this.#unrouted("address", "unmatched-utack", datagram, from) : [matched];
   }
 
   readonly #host: DatagramHost = {
@@ -210,6 +229,7 @@ export class DatagramEndpoint {
       if (this.#config.hasRoom?.(deviceId) === false) return undefined;
       for (;;) {
         const sessionId = randomSessionId(this.#config.crypto);
+        if (this.#config.ownsSessionId?.(sessionId) === false) continue;
         const route = sessionRoute(sessionId);
         if (!this.#byRoute.has(route) && !this.#farewells.has(route)) return sessionId;
       }
@@ -262,6 +282,15 @@ export class DatagramEndpoint {
       this.#config.onMalformed?.(violation, { offset: violationOffset(violation), head }, from);
     }
     return this.#drop(violation);
+  }
+
+  #unrouted(
+    by: "session-id" | "address",
+    cause: DropCause,
+    datagram: Uint8Array,
+    from: Address,
+  ): readonly DatagramServer[] {
+    return this.#config.onUnrouted?.(by, datagram, from) === true ? NONE : this.#drop(cause);
   }
 
   #drop(cause: DropCause): readonly DatagramServer[] {

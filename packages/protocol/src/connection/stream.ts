@@ -19,6 +19,7 @@ import { type FrameSlab, Output } from "../wire/output.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { Agreement, Breach } from "./events.ts";
+import { HeldAnswers } from "./held-answers.ts";
 import type { KeyLimit } from "./key-life.ts";
 
 /** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
@@ -26,6 +27,8 @@ const SPENT_SEQ: number = LAST_SEQ - 16;
 const NOTHING: Uint8Array = new Uint8Array(0);
 /** A session frame without plaintext. */
 const SHORTEST_SEALED: number = sealedLength(0);
+/** PONGs that wait for the application to accept messages. Of more, the last waits for them all: together they must not break the peer's limit. */
+const MOST_HELD_PONGS = 2;
 
 /** What a stream connection is made with beside its role's configuration. */
 export interface StreamOptions {
@@ -49,6 +52,9 @@ export abstract class StreamConnection extends Connection {
   #paused = false;
   #sendCount = 0;
   #breach: Breach | undefined;
+  #accepted = 0;
+  /** Absent when a PING is answered at once. */
+  readonly #heldPongs: HeldAnswers<typeof FrameType.PONG> | undefined;
 
   protected constructor(side: Side, config: ConnectionConfig, options: StreamOptions, now: Instant) {
     super(config, now);
@@ -56,6 +62,7 @@ export abstract class StreamConnection extends Connection {
     this.#slab = options.slab;
     this.#output = new Output(options.slab);
     this.#firstSeq = options.firstSeq ?? 0;
+    this.#heldPongs = config.acknowledge === "accepted" ? new HeldAnswers() : undefined;
   }
 
   override get breach(): Breach | undefined {
@@ -124,6 +131,14 @@ export abstract class StreamConnection extends Connection {
     this.#paused = false;
     this.noteTimeoutMoved();
     this.lastReceivedAt = now;
+  }
+
+  override acceptMessages(count: number, now: Instant): void {
+    this.#accepted = count;
+    for (const type of this.#heldPongs?.release(count) ?? []) {
+      // The first may have used the last sequence number up.
+      if (this.state === "established") this.#answer(type, now);
+    }
   }
 
   /** TCP measures round trips below us; only PINGs show one here. */
@@ -219,6 +234,7 @@ export abstract class StreamConnection extends Connection {
   protected override wipe(): void {
     this.#epochs?.wipe();
     this.#assembler = undefined;
+    this.#heldPongs?.discard();
   }
 
   /** The epochs of an established session: asked for only after establish(). */
@@ -306,11 +322,20 @@ export abstract class StreamConnection extends Connection {
     if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
     if (!this.control.takeReceived(now)) return this.violate("control-flood");
     if (frame.type === FrameType.PONG) this.onPong(now);
-    else {
-      this.control.noteSent(now);
-      this.sendControl(FrameType.PONG, now);
-    }
+    else this.#onPing(now);
     this.advance(now);
+  }
+
+  #onPing(now: Instant): void {
+    const { messagesReceived } = this.counters;
+    if (this.#heldPongs === undefined || this.#accepted >= messagesReceived) this.#answer(FrameType.PONG, now);
+    else if (this.#heldPongs.length < MOST_HELD_PONGS) this.#heldPongs.hold(messagesReceived, FrameType.PONG);
+    else this.#heldPongs.extend(messagesReceived);
+  }
+
+  #answer(type: typeof FrameType.PONG, now: Instant): void {
+    this.control.noteSent(now);
+    this.sendControl(type, now);
   }
 
   #onRekey(frame: Frame, salt: Uint8Array, epochs: StreamEpochs, now: Instant): void {

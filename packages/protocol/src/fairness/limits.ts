@@ -79,6 +79,29 @@ export function parseLimits(given: { readonly [Key in keyof Limits]?: number | u
     : checkReserve(parsed);
 }
 
+/**
+ * A part of the limits, for one of `parts` processes behind one port. What counts per second and what counts places is divided and
+ * rounded up, so that together they allow no less; what is remembered and how long a handshake may take stays whole. Sessions are not
+ * divided here: they are counted for all.
+ */
+export function divideLimits(limits: Limits, parts: number): Limits {
+  const part = (name: keyof Limits): number => Math.ceil(limits[name] / parts);
+  const handshakes = Math.max(2, part("handshakes"));
+  return {
+    ...limits,
+    handshakes,
+    handshakesPerSource: part("handshakesPerSource"),
+    reservedHandshakes: Math.max(1, Math.min(part("reservedHandshakes"), handshakes - 1)),
+    newcomersPerSecond: part("newcomersPerSecond"),
+    newcomersPerSourcePerSecond: part("newcomersPerSourcePerSecond"),
+    newcomersPerSourceBurst: part("newcomersPerSourceBurst"),
+    overdueNewcomersPerSecond: part("overdueNewcomersPerSecond"),
+    cookiesPerSecond: part("cookiesPerSecond"),
+    wrongProofsPerSecond: part("wrongProofsPerSecond"),
+    reportedRefusalsPerSecond: part("reportedRefusalsPerSecond"),
+  };
+}
+
 function checkReserve(limits: Limits): Limits {
   if (limits.reservedHandshakes < limits.handshakes) return limits;
   throw invalid(

@@ -7,6 +7,8 @@ import type { Hello } from "../wire/message.ts";
 
 /** A cookie is good for this long at least, and twice this at most (spec section 6). */
 const ROTATION_MS = 30_000;
+/** How much later than due shared secrets may come before a jar draws its own: another process's timer is late at times. */
+const SHARED_GRACE_MS = 1_000;
 const SECRET_LENGTH = 32;
 
 /**
@@ -39,6 +41,17 @@ export class CookieJar {
       constantTimeEqual(hello.cookie, this.#mac(this.#current, address, hello)) ||
       constantTimeEqual(hello.cookie, this.#mac(this.#previous, address, hello))
     );
+  }
+
+  /**
+   * Takes secrets that other jars have as well, so that each verifies what any of them issued. They are to come every ROTATION_MS; when
+   * they stay away for a second longer, this jar goes on with secrets of its own. They become this jar's to wipe.
+   */
+  share(current: Secret, previous: Secret, now: Instant): void {
+    this.wipe();
+    this.#current = current;
+    this.#previous = previous;
+    this.#rotateAt = addMs(now, ROTATION_MS + SHARED_GRACE_MS);
   }
 
   wipe(): void {

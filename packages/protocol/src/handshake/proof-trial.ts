@@ -23,6 +23,13 @@ export class ProofTrial {
     return constantTimeEqual(proof, clientProof(this.#crypto, key, transcript));
   }
 
+  /** Moves what is tried out of this trial, which is wiped to the caller then: for another process of the same owner. */
+  take(): { readonly proof: Uint8Array; readonly transcript: Transcript } | undefined {
+    const tried = this.#tried;
+    this.#tried = undefined;
+    return tried;
+  }
+
   /** Idempotent. */
   wipe(): void {
     this.#tried?.proof.fill(0);

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { Admission } from "../../src/connection/admission.ts";
 import type { Secret } from "../../src/crypto/secret.ts";
@@ -8,7 +8,7 @@ import { filled, otherTestPsk, testPsk } from "../support/fixtures.ts";
 import { payloadOfBytes, RawClient } from "../support/raw-peer.ts";
 import { wipeLedger } from "../support/wipe-ledger.ts";
 
-function begun(own = false, crypto = nodeCrypto) {
+function begun(own = false, crypto = defaultCrypto()) {
   const client = new RawClient();
   const hello = parseHello(payloadOfBytes(client.hello()));
   if (hello === undefined) throw new Error("no HELLO");
@@ -60,7 +60,7 @@ describe("an admission", () => {
   });
 
   it("forgets its key pair and the candidate keys, but does not wipe what is the caller's", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const { admission, proof } = begun(false, ledger.provider);
     const psk = testPsk();
     admission.provideKeys([psk]);

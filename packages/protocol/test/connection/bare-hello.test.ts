@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { FrameType } from "../../src/wire/frame.ts";
@@ -83,7 +83,7 @@ describe("a HELLO without cookie", () => {
   });
 
   it("costs one HMAC, and no key pair or random number", () => {
-    const { provider, calls, reset } = countingCrypto(nodeCrypto);
+    const { provider, calls, reset } = countingCrypto(defaultCrypto());
     const endpoint = newEndpoint({ server: { crypto: provider } });
     reset();
     endpoint.handleDatagram(new RawClient().hello(), CLIENT_ADDRESS, START);

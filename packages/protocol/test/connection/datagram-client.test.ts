@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { encodeFrame, FrameType, type FrameTypeName } from "../../src/wire/frame.ts";
@@ -182,7 +182,7 @@ describe("a stranger who injects into a datagram client's handshake", () => {
   });
 
   it("gets eight wrong proofs checked at once, then one each 250 ms; the true one still completes", () => {
-    const { provider, calls, reset } = countingCrypto(nodeCrypto);
+    const { provider, calls, reset } = countingCrypto(defaultCrypto());
     const { client, give, server } = answered({ client: { crypto: provider } });
     const wrong = server.sessionOk(otherTestPsk());
     reset();
@@ -199,7 +199,7 @@ describe("a stranger who injects into a datagram client's handshake", () => {
   });
 
   it("gets no SESSION_OK looked at before there was a CHALLENGE", () => {
-    const { provider, calls, reset } = countingCrypto(nodeCrypto);
+    const { provider, calls, reset } = countingCrypto(defaultCrypto());
     const { client, give, server, hello } = begun({ client: { crypto: provider } });
     server.challenge(hello);
     reset();
@@ -221,7 +221,7 @@ describe("a stranger who injects into a datagram client's handshake", () => {
   });
 
   it("makes no crypto call with 1,000,000 datagrams of a bad CRC", () => {
-    const { provider, total, reset } = countingCrypto(nodeCrypto);
+    const { provider, total, reset } = countingCrypto(defaultCrypto());
     const { client, server, hello, give } = begun({ client: { crypto: provider } });
     const bad = server.challenge(hello);
     bad[40] = (bad[40] as number) ^ 1;
@@ -288,7 +288,7 @@ describe("each single bit of CHALLENGE and SESSION_OK that is flipped on the way
 
 it("a datagram client's keys are all wiped when it closes, in the handshake and after", () => {
   for (const close of ["handshaking", "established"] as const) {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const { client, give, server } = answered({ client: { crypto: ledger.provider } });
     if (close === "established") give(server.sessionOk());
     expect(ledger.alive).toHaveLength(1);

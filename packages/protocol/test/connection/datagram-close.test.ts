@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { LAST_SEQ } from "../../src/constants.ts";
 import { DatagramPair } from "../support/datagram-pair.ts";
@@ -88,7 +88,7 @@ describe.each(ROLES)("close() of a datagram %s", (role) => {
   });
 
   it("wipes every key at the end, and nothing opens or leaves after it", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const { machine, raw, give } = establishedDatagram(role, {
       client: { crypto: ledger.provider },
       server: { crypto: ledger.provider },

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { LAST_SEQ } from "../../src/constants.ts";
 import type { RecordKey } from "../../src/crypto/provider.ts";
@@ -167,7 +167,7 @@ describe.each(ROLES)("a datagram %s", (role) => {
   });
 
   it("ends the session when a number of an order that it has promised is lost to a failing cipher", () => {
-    const { provider, failNext } = failingSeal(nodeCrypto);
+    const { provider, failNext } = failingSeal(defaultCrypto());
     const pair = pipelinedPair({ client: { crypto: provider }, server: { crypto: provider } });
     const machine = role === "client" ? pair.client : pair.server;
     failNext();

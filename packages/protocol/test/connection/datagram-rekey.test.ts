@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { datagramsFrom, establishedDatagram, sent } from "../support/datagrams.ts";
 import { after, filled, ROLES, START } from "../support/fixtures.ts";
@@ -72,7 +72,7 @@ describe.each(ROLES)("a datagram %s that initiates a REKEY", (role) => {
   });
 
   it("forgets the old epoch a second after the peer has shown the new one and was quiet about the old (R1)", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const subject = establishedDatagram(role, {
       client: { crypto: ledger.provider },
       server: { crypto: ledger.provider },
@@ -251,7 +251,7 @@ describe.each(ROLES)("a datagram %s whose peer initiates a REKEY", (role) => {
   });
 
   it("keeps at most four epochs readable, and wipes the oldest for a fifth", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const subject = establishedDatagram(role, {
       client: { crypto: ledger.provider },
       server: { crypto: ledger.provider },

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { looksLikeUtack } from "../../src/wire/utack.ts";
@@ -71,7 +71,7 @@ describe.each(ROLES)("a datagram %s that sends", (role) => {
   });
 
   it("never uses a seq again, also when sealing fails (P5)", () => {
-    const { provider, seqs, failNext } = failingSeal(nodeCrypto);
+    const { provider, seqs, failNext } = failingSeal(defaultCrypto());
     const { machine, raw, give } = establishedDatagram(role, {
       client: { crypto: provider },
       server: { crypto: provider },
@@ -121,7 +121,7 @@ describe.each(ROLES)("a UTACK to a datagram %s", (role) => {
   });
 
   it("costs no cryptography when nothing with its type and seq waits", () => {
-    const { provider, calls, reset } = countingCrypto(nodeCrypto);
+    const { provider, calls, reset } = countingCrypto(defaultCrypto());
     const { machine, raw, give } = establishedDatagram(role, {
       client: { crypto: provider },
       server: { crypto: provider },

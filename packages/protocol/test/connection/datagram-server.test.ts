@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import type { Secret } from "../../src/crypto/secret.ts";
@@ -201,7 +201,7 @@ describe("a wrong proof to a datagram server", () => {
   });
 
   it("is checked eight times at once, then once each 250 ms, with no X25519 exchange; the true one still completes", () => {
-    const { provider, calls, reset } = countingCrypto(nodeCrypto);
+    const { provider, calls, reset } = countingCrypto(defaultCrypto());
     const { machine, give, helloAck } = challenged({
       server: { crypto: provider, limits: { wrongProofsPerSecond: 1 } },
     });
@@ -242,7 +242,7 @@ describe("a wrong proof to a datagram server", () => {
       { candidates: [], own: false },
       { candidates: [testPsk()], own: true },
     ].map(({ candidates, own }) => {
-      const { provider, calls } = countingCrypto(nodeCrypto);
+      const { provider, calls } = countingCrypto(defaultCrypto());
       const { give, helloAck } = challenged({ server: { crypto: provider, isOwnDevice: () => own } }, candidates);
       give(helloAck);
       return { ...calls };
@@ -300,7 +300,7 @@ describe("a datagram server drops and counts", () => {
 
 it("a datagram server's keys are all wiped when it closes, in the handshake and after", () => {
   for (const close of ["handshaking", "refused", "established"] as const) {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const { machine, give, helloAck, endpoint } = challenged({ server: { crypto: ledger.provider } });
     if (close === "established") give(helloAck);
     if (close === "refused") give(wrongProof());

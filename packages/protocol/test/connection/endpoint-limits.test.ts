@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { Gate } from "../../src/fairness/gate.ts";
@@ -46,7 +46,7 @@ describe("a HELLO that brings its cookie back", () => {
   });
 
   it("gets nothing, and costs no key pair, when its source has begun more than a stranger may; the driver hears of it", () => {
-    const { provider, calls, reset } = countingCrypto(nodeCrypto);
+    const { provider, calls, reset } = countingCrypto(defaultCrypto());
     const turnedAway: unknown[] = [];
     const limits = {
       newcomersPerSecond: 1,

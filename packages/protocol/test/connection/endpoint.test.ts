@@ -1,6 +1,7 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
+import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { encodeFrame, FrameType } from "../../src/wire/frame.ts";
 import { encodeUtack } from "../../src/wire/utack.ts";
 import {
@@ -168,7 +169,7 @@ describe("an endpoint", () => {
   });
 
   it("makes no crypto call for 1,000,000 datagrams of a bad CRC, handshake included", () => {
-    const { provider, total, reset } = countingCrypto(nodeCrypto);
+    const { provider, total, reset } = countingCrypto(defaultCrypto());
     const { endpoint, raw, peer } = establishedDatagramServer({ server: { crypto: provider } });
     const bad = [...FRAME_TYPES.map((type) => sampleFrame(type, raw)), peer.hello(filled(16, 1))];
     for (const datagram of bad) datagram[10] = (datagram[10] as number) ^ 1;
@@ -184,10 +185,10 @@ describe("an endpoint", () => {
     const taken = filled(16, 0x11);
     const ids = [taken, taken, filled(16, 0x22)];
     const provider = {
-      ...methods(nodeCrypto),
+      ...methods(defaultCrypto()),
       randomFill(out: Uint8Array) {
         if (out.length === 16) out.set(ids.shift() as Uint8Array);
-        else nodeCrypto.randomFill(out);
+        else defaultCrypto().randomFill(out);
       },
     };
     const endpoint = newEndpoint({ server: { crypto: provider } });
@@ -321,7 +322,7 @@ describe("a peer that moves", () => {
 });
 
 /** The methods of a provider, whose own are on its prototype. */
-function methods(crypto: typeof nodeCrypto): typeof nodeCrypto {
+function methods(crypto: CryptoProvider): CryptoProvider {
   return {
     name: crypto.name,
     randomFill: (out) => crypto.randomFill(out),

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { StreamServer } from "../../src/connection/stream-server.ts";
@@ -14,7 +14,7 @@ function challenged(peer = new RawClient(), server = newStreamServer()) {
 
 describe("a server's stream handshake ends", () => {
   it("with its HELLO, before anything was spent on it, when the host does not admit it", () => {
-    const { provider, total } = countingCrypto(nodeCrypto);
+    const { provider, total } = countingCrypto(defaultCrypto());
     const asked: Uint8Array[] = [];
     const admit = (deviceId: Uint8Array) => {
       asked.push(deviceId);

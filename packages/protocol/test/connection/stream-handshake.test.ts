@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../src/crypto/secret.ts";
@@ -115,7 +115,7 @@ describe("a handshake over a stream fails", () => {
 
   it("at the same cost for each of these, and without an X25519 exchange", () => {
     const costs = cases.map(({ candidates, own }) => {
-      const { provider, calls } = countingCrypto(nodeCrypto);
+      const { provider, calls } = countingCrypto(defaultCrypto());
       const subject = newStreamServer({ server: { crypto: provider, isOwnDevice: () => own } });
       const { server, helloAck } = challenged(new RawClient(), subject);
       server.provideKeys(candidates, START);
@@ -136,7 +136,7 @@ describe("a handshake over a stream fails", () => {
   });
 
   it("for a HELLO of 54 bytes, which belongs to UDP, before any cryptography", () => {
-    const { provider, total } = countingCrypto(nodeCrypto);
+    const { provider, total } = countingCrypto(defaultCrypto());
     const server = newStreamServer({ server: { crypto: provider } });
     server.handleBytes(new RawClient().hello(filled(16, 1)), START);
     expect(closeReason(server)).toEqual({ code: "protocol-violation", violation: "bad-length", during: "handshake" });
@@ -232,7 +232,7 @@ describe("each single bit that is flipped on the way, with the CRC made good aga
 describe("a relay gains nothing", () => {
   it("by putting its own public key into HELLO, or another device id", () => {
     for (const swap of [
-      (payload: Uint8Array) => concatBytes(payload.subarray(0, 6), nodeCrypto.generateKeyPair().publicKey),
+      (payload: Uint8Array) => concatBytes(payload.subarray(0, 6), defaultCrypto().generateKeyPair().publicKey),
       (payload: Uint8Array) => concatBytes(OTHER_DEVICE_ID, payload.subarray(6)),
     ]) {
       const server = newStreamServer();
@@ -245,7 +245,7 @@ describe("a relay gains nothing", () => {
   });
 
   it("by putting its own public key or nonce into CHALLENGE, or another session id into SESSION_OK", () => {
-    const own = nodeCrypto.generateKeyPair().publicKey;
+    const own = defaultCrypto().generateKeyPair().publicKey;
     for (const [swapChallenge, swapSessionOk] of [
       [(payload: Uint8Array) => concatBytes(payload.subarray(0, 32), own), (payload: Uint8Array) => payload],
       [(payload: Uint8Array) => concatBytes(randomBytes(32), payload.subarray(32)), (payload: Uint8Array) => payload],

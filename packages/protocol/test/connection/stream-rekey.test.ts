@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import type { StreamConnection } from "../../src/connection/stream.ts";
 import { after, filled, ROLES, randomBytes, START } from "../support/fixtures.ts";
@@ -208,7 +208,7 @@ describe("REKEYs of both sides at once over a stream", () => {
 describe("the keys of a stream session", () => {
   it.each(ROLES)("are all wiped when a %s closes, whatever epochs it held", (role) => {
     for (const during of ["quiet", "own rekey", "peer's rekey", "tie"] as const) {
-      const ledger = wipeLedger(nodeCrypto);
+      const ledger = wipeLedger(defaultCrypto());
       const { machine, raw } = establishedStream(role, {
         client: { crypto: ledger.provider },
         server: { crypto: ledger.provider },
@@ -222,7 +222,7 @@ describe("the keys of a stream session", () => {
   });
 
   it("of each epoch are wiped once they are not needed", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const { machine, raw } = establishedStream("client", { client: { crypto: ledger.provider } });
     machineRekeys(machine, raw);
     expect(ledger.alive).toHaveLength(2);

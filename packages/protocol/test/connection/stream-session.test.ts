@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { StreamServer } from "../../src/connection/stream-server.ts";
@@ -202,7 +202,7 @@ describe("PING and PONG over a stream", () => {
 
 describe("a seq is spent before its frame is written (P5)", () => {
   it("and never used again when sealing fails; nothing of the plaintext leaves", () => {
-    const { provider, seqs, failNext } = failingSeal(nodeCrypto);
+    const { provider, seqs, failNext } = failingSeal(defaultCrypto());
     const { machine } = establishedStream("client", { client: { crypto: provider } });
     machine.send(ascii("first"), START);
     failNext();
@@ -271,7 +271,7 @@ describe("the end of the sequence numbers over a stream", () => {
 
 describe("the CRC is checked before any cryptography", () => {
   it("no crypto call is made for 1,000,000 handshakes that begin with a bad CRC", () => {
-    const { provider, total } = countingCrypto(nodeCrypto);
+    const { provider, total } = countingCrypto(defaultCrypto());
     const config = serverConfig({ crypto: provider });
     const options = { slab: new FrameSlab() };
     const hello = new RawClient().hello();
@@ -290,7 +290,7 @@ describe("the CRC is checked before any cryptography", () => {
   });
 
   it.each(FRAME_TYPES)("no crypto call is made in a session for a %s with a bad CRC", (type) => {
-    const { provider, total, reset } = countingCrypto(nodeCrypto);
+    const { provider, total, reset } = countingCrypto(defaultCrypto());
     const { machine, raw } = establishedStreamServer({ server: { crypto: provider } });
     const bad = sampleFrame(type, raw);
     bad[10] = (bad[10] as number) ^ 1;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULT_LIMITS, parseLimits } from "../../src/fairness/limits.ts";
+import { DEFAULT_LIMITS, divideLimits, parseLimits } from "../../src/fairness/limits.ts";
 
 describe("parseLimits()", () => {
   it("takes what is given and the defaults for the rest", () => {
@@ -25,5 +25,34 @@ describe("parseLimits()", () => {
     expect(() => parseLimits({ handshakes: 10, reservedHandshakes: 10 })).toThrow(
       "limits.reservedHandshakes is 10; it must be less than limits.handshakes (10)",
     );
+  });
+});
+
+describe("divideLimits()", () => {
+  it("divides rates and places, rounded up, and leaves whole what is remembered, for how long, and the sessions", () => {
+    const part = divideLimits(DEFAULT_LIMITS, 3);
+    expect(part).toEqual({
+      ...DEFAULT_LIMITS,
+      handshakes: 342,
+      handshakesPerSource: 171,
+      reservedHandshakes: 86,
+      newcomersPerSecond: 667,
+      newcomersPerSourcePerSecond: 7,
+      newcomersPerSourceBurst: 34,
+      overdueNewcomersPerSecond: 334,
+      cookiesPerSecond: 6_667,
+      wrongProofsPerSecond: 1_334,
+      reportedRefusalsPerSecond: 34,
+    });
+    expect(parseLimits(part)).toEqual(part);
+    expect(divideLimits(DEFAULT_LIMITS, 1)).toEqual(DEFAULT_LIMITS);
+  });
+
+  it("answers limits that can be, however small the whole is", () => {
+    for (const handshakes of [1, 2, 3, 9]) {
+      const part = divideLimits(parseLimits({ handshakes, newcomersPerSecond: 1, sessions: 1 }), 64);
+      expect(parseLimits(part)).toEqual(part);
+      expect(part).toMatchObject({ handshakes: 2, reservedHandshakes: 1, newcomersPerSecond: 1, sessions: 1 });
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { SeededRandom, withSeed } from "@usmp/testkit";
 import { expect, test } from "vitest";
 import { decodeFrame, encodeFrame, type Frame, FrameType } from "../../src/wire/frame.ts";
@@ -71,7 +71,7 @@ test("any payload gives the message parsers a message of the right lengths, or n
 });
 
 test("any datagram gives the UTACK decoder one that encodes to the same seven bytes, or nothing", () => {
-  const key = nodeCrypto.generateKeyPair().publicKey;
+  const key = defaultCrypto().generateKeyPair().publicKey;
   const macs = CORPUS.filter((bytes) => bytes[0] === 0xac).map((bytes) => Buffer.concat([bytes, key.subarray(0, 8)]));
   for (const random of batches(20_000, BATCH)) {
     withSeed(random.seed, () => {

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { ClientHandshake, MAX_CHALLENGES } from "../../src/handshake/client.ts";
@@ -23,7 +23,7 @@ function sessionOkOf(server: RawServer, psk = testPsk()): SessionOk {
 
 describe("a client's handshake", () => {
   it("says device id and public key, and brings back a cookie behind them", () => {
-    const client = new ClientHandshake(nodeCrypto, testPsk(), DEVICE_ID);
+    const client = new ClientHandshake(defaultCrypto(), testPsk(), DEVICE_ID);
     expect(client.hello()).toHaveLength(38);
     expect(client.hello().subarray(0, 6)).toEqual(DEVICE_ID);
     const cookie = filled(16, 0xcc);
@@ -31,12 +31,12 @@ describe("a client's handshake", () => {
   });
 
   it("makes a new key pair each time", () => {
-    const hello = () => new ClientHandshake(nodeCrypto, testPsk(), DEVICE_ID).hello();
+    const hello = () => new ClientHandshake(defaultCrypto(), testPsk(), DEVICE_ID).hello();
     expect(hello()).not.toEqual(hello());
   });
 
   it("ends in the session that the server means", () => {
-    const client = new ClientHandshake(nodeCrypto, testPsk(), DEVICE_ID);
+    const client = new ClientHandshake(defaultCrypto(), testPsk(), DEVICE_ID);
     const server = new RawServer();
     const proof = client.answer(challengeOf(server, client));
     expect(server.accepts(encodeFrame(FrameType.HELLO_ACK, 2, proof as Uint8Array))).toBe(true);
@@ -44,7 +44,7 @@ describe("a client's handshake", () => {
   });
 
   it("answers up to four different CHALLENGEs, and the one whose proof is good wins", () => {
-    const client = new ClientHandshake(nodeCrypto, testPsk(), DEVICE_ID);
+    const client = new ClientHandshake(defaultCrypto(), testPsk(), DEVICE_ID);
     const servers = Array.from({ length: MAX_CHALLENGES + 1 }, () => new RawServer());
     const answers = servers.map((server) => client.answer(challengeOf(server, client)));
     expect(answers.map((answer) => answer !== undefined)).toEqual([true, true, true, true, false]);
@@ -54,14 +54,14 @@ describe("a client's handshake", () => {
   });
 
   it("gives the same answer to the same CHALLENGE, however often it comes", () => {
-    const client = new ClientHandshake(nodeCrypto, testPsk(), DEVICE_ID);
+    const client = new ClientHandshake(defaultCrypto(), testPsk(), DEVICE_ID);
     const challenge = challengeOf(new RawServer(), client);
     const first = client.answer(challenge);
     for (let i = 0; i < 10; i++) expect(client.answer(challenge)).toEqual(first);
   });
 
   it("takes CHALLENGEs for different ones when either the nonce or the key differs", () => {
-    const client = new ClientHandshake(nodeCrypto, testPsk(), DEVICE_ID);
+    const client = new ClientHandshake(defaultCrypto(), testPsk(), DEVICE_ID);
     const challenge = challengeOf(new RawServer(), client);
     const first = client.answer(challenge);
     expect(client.answer({ ...challenge, nonce: filled(32, 1) })).not.toEqual(first);
@@ -69,7 +69,7 @@ describe("a client's handshake", () => {
   });
 
   it("does no X25519 exchange before the server's proof was good", () => {
-    const { provider, calls } = countingCrypto(nodeCrypto);
+    const { provider, calls } = countingCrypto(defaultCrypto());
     const client = new ClientHandshake(provider, testPsk(), DEVICE_ID);
     const server = new RawServer();
     client.answer(challengeOf(server, client));
@@ -80,7 +80,7 @@ describe("a client's handshake", () => {
   });
 
   it.each(["done", "given up"])("holds no private key once it is %s", (end) => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const client = new ClientHandshake(ledger.provider, testPsk(), DEVICE_ID);
     const server = new RawServer();
     client.answer(challengeOf(server, client));

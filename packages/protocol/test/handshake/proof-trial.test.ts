@@ -1,6 +1,8 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
+import { nodeCrypto } from "@usmp/crypto";
 import type { DatagramServer } from "../../src/connection/datagram-server.ts";
+import { ProofTrial } from "../../src/handshake/proof-trial.ts";
 import { encodeFrame, FrameType } from "../../src/wire/frame.ts";
 import { CLIENT_ADDRESS, challengedServer, newEndpoint } from "../support/datagrams.ts";
 import { otherTestPsk, randomBytes, START, testPsk } from "../support/fixtures.ts";
@@ -44,6 +46,18 @@ describe("a refused proof", () => {
     trial?.wipe();
     trial?.wipe();
     expect(trial?.matches(testPsk())).toBe(false);
+  });
+
+  it("can be moved to another trial, and is empty then", () => {
+    const trial = refusedOverStream().takeProofTrial();
+    const tried = trial?.take();
+    expect(trial?.matches(testPsk())).toBe(false);
+    expect(trial?.take()).toBeUndefined();
+    if (tried === undefined) return expect.unreachable("it held a proof");
+    const moved = new ProofTrial(nodeCrypto, tried.proof, tried.transcript);
+    expect(moved.matches(testPsk())).toBe(true);
+    moved.wipe();
+    expect(tried.proof).toEqual(new Uint8Array(32));
   });
 
   it("shows nothing when it is printed", () => {

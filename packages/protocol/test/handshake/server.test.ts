@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { countingCrypto } from "@usmp/testkit";
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../src/crypto/secret.ts";
@@ -11,7 +11,7 @@ import { wipeLedger } from "../support/wipe-ledger.ts";
 
 const SESSION_ID = filled(16, 0x77);
 
-function begun(crypto = nodeCrypto, client = new RawClient()) {
+function begun(crypto = defaultCrypto(), client = new RawClient()) {
   const hello = parseHello(payloadOfBytes(client.hello()));
   if (hello === undefined) throw new Error("no HELLO");
   const server = new ServerHandshake(crypto, hello);
@@ -38,25 +38,25 @@ describe("a server's handshake", () => {
 
   it.each([0, 1, 2, 3])("finds which of four candidate keys proved: the one at %i", (index) => {
     const candidates = [1, 2, 3, 4].map((fill) => new Secret(filled(32, fill)));
-    const { server, proof } = begun(nodeCrypto, new RawClient({ psk: candidates[index] as Secret }));
+    const { server, proof } = begun(defaultCrypto(), new RawClient({ psk: candidates[index] as Secret }));
     expect(server.accept(proof, candidates, () => SESSION_ID)).toMatchObject({ keyIndex: index });
   });
 
   it("does not try a fifth candidate", () => {
     const candidates = [1, 2, 3, 4, 5].map((fill) => new Secret(filled(32, fill)));
-    const { server, proof } = begun(nodeCrypto, new RawClient({ psk: candidates[4] as Secret }));
+    const { server, proof } = begun(defaultCrypto(), new RawClient({ psk: candidates[4] as Secret }));
     expect(server.accept(proof, candidates, () => SESSION_ID)).toBe("bad-proof");
   });
 
   it("does not accept a proof under the decoy that stands in for missing candidates", () => {
-    const { server, proof } = begun(nodeCrypto, new RawClient({ psk: new Secret(filled(32, 0)) }));
+    const { server, proof } = begun(defaultCrypto(), new RawClient({ psk: new Secret(filled(32, 0)) }));
     expect(server.accept(proof, [], () => SESSION_ID)).toBe("bad-proof");
     expect(server.accept(proof, [testPsk()], () => SESSION_ID)).toBe("bad-proof");
   });
 
   it("costs as many HMACs for an unknown device as for a wrong key, and no X25519 exchange for either", () => {
     const work = (candidates: readonly Secret[]) => {
-      const { provider, calls } = countingCrypto(nodeCrypto);
+      const { provider, calls } = countingCrypto(defaultCrypto());
       const { server, proof } = begun(provider, new RawClient({ psk: otherTestPsk() }));
       expect(server.accept(proof, candidates, () => SESSION_ID)).toBe("bad-proof");
       return { ...calls };
@@ -74,7 +74,7 @@ describe("a server's handshake", () => {
   });
 
   it.each(["done", "given up"])("holds no private key once it is %s", (end) => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const { server, proof } = begun(ledger.provider);
     expect(ledger.alive).toEqual(["key pair 0"]);
     if (end === "done") server.accept(proof, [testPsk()], () => SESSION_ID);
@@ -85,6 +85,6 @@ describe("a server's handshake", () => {
 });
 
 it("session ids are 16 bytes from the provider", () => {
-  const provider = { ...nodeCrypto, randomFill: (out: Uint8Array) => void out.fill(0xab) };
+  const provider = { ...defaultCrypto(), randomFill: (out: Uint8Array) => void out.fill(0xab) };
   expect(randomSessionId(provider)).toEqual(filled(16, 0xab));
 });

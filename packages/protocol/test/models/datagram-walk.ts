@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { DEFAULT_REKEYING, DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { DatagramConnection } from "../../src/connection/datagram.ts";
 import type { Address } from "../../src/connection/events.ts";
@@ -59,7 +59,10 @@ export class DatagramWalk {
   constructor(firstSeq: number, framesPerMessage: 1 | 2 = 1) {
     this.#firstSeq = firstSeq;
     this.#framesPerMessage = framesPerMessage;
-    const names = { client: new EpochNames(nodeCrypto, "client"), server: new EpochNames(nodeCrypto, "server") };
+    const names = {
+      client: new EpochNames(defaultCrypto(), "client"),
+      server: new EpochNames(defaultCrypto(), "server"),
+    };
     const pair = new DatagramPair({
       client: { crypto: names.client.provider, timing: TIMING, rekeying: REKEYING },
       server: { crypto: names.server.provider, timing: TIMING, rekeying: REKEYING },

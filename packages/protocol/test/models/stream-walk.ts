@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { DEFAULT_REKEYING, DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { StreamConnection } from "../../src/connection/stream.ts";
 import { addMs, type Instant } from "../../src/time.ts";
@@ -32,7 +32,10 @@ export class StreamWalk {
   #now: Instant = START;
 
   constructor() {
-    const names = { client: new EpochNames(nodeCrypto, "client"), server: new EpochNames(nodeCrypto, "server") };
+    const names = {
+      client: new EpochNames(defaultCrypto(), "client"),
+      server: new EpochNames(defaultCrypto(), "server"),
+    };
     const pair = new StreamPair({
       client: { crypto: names.client.provider, timing: TIMING, rekeying: REKEYING },
       server: { crypto: names.server.provider, timing: TIMING, rekeying: REKEYING },

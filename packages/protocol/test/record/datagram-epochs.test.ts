@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { DatagramPair } from "../support/datagram-pair.ts";
 import { datagramsFrom, establishedDatagram, OTHER_ADDRESS, sent, sentTypes } from "../support/datagrams.ts";
@@ -145,7 +145,7 @@ describe("the withheld UTACK of a REKEY (R4)", () => {
 
 describe("a peer that sends REKEYs without end", () => {
   it("while ours is unanswered makes the client keep one epoch more, not one for each", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const subject = establishedDatagram("client", { client: { crypto: ledger.provider } });
     const { machine, raw, give } = subject;
     machineRekeys(subject);
@@ -157,7 +157,7 @@ describe("a peer that sends REKEYs without end", () => {
   });
 
   it("in ties one after the other makes the client keep four epochs, the newest (simulation, seed 1006652)", () => {
-    const ledger = wipeLedger(nodeCrypto);
+    const ledger = wipeLedger(defaultCrypto());
     const subject = establishedDatagram("client", { client: { crypto: ledger.provider } });
     const { machine, raw, give } = subject;
     for (let tie = 0; tie < 5; tie++) {

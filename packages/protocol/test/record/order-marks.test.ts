@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { LAST_SEQ } from "../../src/constants.ts";
 import { Secret } from "../../src/crypto/secret.ts";
@@ -7,7 +7,7 @@ import { ReplayWindow } from "../../src/record/replay-window.ts";
 import { filled } from "../support/fixtures.ts";
 
 const keysOf = (byte: number) =>
-  nodeCrypto.importTrafficKeys(
+  defaultCrypto().importTrafficKeys(
     "client",
     new Secret(filled(32, byte)),
     new Secret(filled(32, byte + 1)),

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../src/crypto/secret.ts";
 import {
@@ -16,7 +16,7 @@ import { ascii, toHex } from "../support/hex.ts";
 
 const sessionId = Uint8Array.from({ length: 16 }, (_, i) => 0xf0 + i);
 const testKey = new Secret(filled(32, 0x42));
-const keys = nodeCrypto.importTrafficKeys("client", testKey, testKey, sessionId);
+const keys = defaultCrypto().importTrafficKeys("client", testKey, testKey, sessionId);
 
 function sealed(type: FrameType, seq: number, plaintext: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(sealedLength(plaintext.length));

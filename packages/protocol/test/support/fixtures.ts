@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import type { ClientConfig, ServerConfig } from "../../src/connection/config.ts";
 import { DEFAULT_TIMING } from "../../src/connection/config.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
@@ -25,14 +25,14 @@ export function otherTestPsk(): Secret {
 }
 
 export function clientConfig(overrides: Partial<ClientConfig> = {}): ClientConfig {
-  return { crypto: nodeCrypto, timing: DEFAULT_TIMING, psk: testPsk(), deviceId: DEVICE_ID, ...overrides };
+  return { crypto: defaultCrypto(), timing: DEFAULT_TIMING, psk: testPsk(), deviceId: DEVICE_ID, ...overrides };
 }
 
 export function serverConfig(overrides: Partial<ServerConfig> = {}): ServerConfig {
-  return { crypto: nodeCrypto, timing: DEFAULT_TIMING, isOwnDevice: () => false, ...overrides };
+  return { crypto: defaultCrypto(), timing: DEFAULT_TIMING, isOwnDevice: () => false, ...overrides };
 }
 
-export function randomBytes(length: number, crypto: CryptoProvider = nodeCrypto): Uint8Array {
+export function randomBytes(length: number, crypto: CryptoProvider = defaultCrypto()): Uint8Array {
   const out = new Uint8Array(length);
   crypto.randomFill(out);
   return out;

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { rekeyInfo, sessionKeyInfo } from "../../src/crypto/key-schedule.ts";
 import type { CryptoProvider, KeyPair, Side, TrafficKeys } from "../../src/crypto/provider.ts";
 import type { Secret } from "../../src/crypto/secret.ts";
@@ -87,7 +87,7 @@ export class RawClient {
   #nonce: Uint8Array = EMPTY;
   #serverPublicKey: Uint8Array = EMPTY;
 
-  constructor({ crypto = nodeCrypto, psk = testPsk(), deviceId = DEVICE_ID, publicKey }: RawOptions = {}) {
+  constructor({ crypto = defaultCrypto(), psk = testPsk(), deviceId = DEVICE_ID, publicKey }: RawOptions = {}) {
     this.#crypto = crypto;
     this.#psk = psk;
     this.deviceId = deviceId;
@@ -144,7 +144,7 @@ export class RawServer {
   readonly #keyPair: KeyPair;
   #hello: Uint8Array = EMPTY;
 
-  constructor({ crypto = nodeCrypto, psk = testPsk(), publicKey }: RawOptions = {}) {
+  constructor({ crypto = defaultCrypto(), psk = testPsk(), publicKey }: RawOptions = {}) {
     this.#crypto = crypto;
     this.#psk = psk;
     this.#keyPair = crypto.generateKeyPair();

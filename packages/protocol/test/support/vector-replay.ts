@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { type ScriptedCrypto, scriptedCrypto } from "@usmp/testkit";
 import { DatagramClient } from "../../src/connection/datagram-client.ts";
 import type { ConnectionEvent } from "../../src/connection/events.ts";
@@ -49,7 +49,7 @@ export function peerOf(role: Side, session: VectorSession): RawSession {
   const side = role === "client" ? "server" : "client";
   const sessionId = fromHex(session.session_id);
   const epochs = [session, ...(session.rekey === undefined ? [] : [session.rekey])].map(({ key_c2s, key_s2c }) =>
-    nodeCrypto.importTrafficKeys(side, new Secret(fromHex(key_c2s)), new Secret(fromHex(key_s2c)), sessionId),
+    defaultCrypto().importTrafficKeys(side, new Secret(fromHex(key_c2s)), new Secret(fromHex(key_s2c)), sessionId),
   );
   const [first, ...later] = epochs;
   if (first === undefined) throw new Error("a session has keys");

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import {
   type Address,
   addMs,
@@ -80,7 +80,7 @@ interface Recording {
 function record(random: SeededRandom, role: "client" | "server"): Recording {
   const privateKeys = [random.bytes(32), random.bytes(32), random.bytes(32)];
   const values = [...Array.from({ length: 12 }, () => random.bytes(32)), random.bytes(16), random.bytes(16)];
-  const { provider } = scriptedCrypto(nodeCrypto, { privateKeys, random: values });
+  const { provider } = scriptedCrypto(defaultCrypto(), { privateKeys, random: values });
   const steps: ReplayStep[] = [];
   const did: Recording["did"] = { sent: [], events: [] };
   const link = new DatagramLink({
@@ -99,7 +99,7 @@ function record(random: SeededRandom, role: "client" | "server"): Recording {
   const sdkClient =
     role === "client" ? new SdkUdpClient({ crypto: provider, psk, deviceId: DEVICE_ID }, now) : undefined;
   const sdkServer = role === "server" ? new SdkUdpServer({ crypto: provider, psk }) : undefined;
-  const config = { crypto: nodeCrypto, timing: DEFAULT_TIMING };
+  const config = { crypto: defaultCrypto(), timing: DEFAULT_TIMING };
   const ourClient =
     role === "server" ? new DatagramClient({ ...config, psk, deviceId: DEVICE_ID }, { peer: SERVER }, now) : undefined;
   const gate = new Gate(parseLimits({ handshakes: 4 }), now);

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { encodeFrame, FrameType, looksLikeUtack, writeCrc } from "@usmp/protocol";
 import { countingCrypto, SeededRandom, TcpRelay, UdpRelay } from "@usmp/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -27,7 +27,7 @@ describe("swapped keys", () => {
     "a man in the middle of TCP who puts his own %s into %s gets no session with either side",
     async (_, type, at) => {
       const listening = await serve();
-      const theirs = nodeCrypto.generateKeyPair().publicKey;
+      const theirs = defaultCrypto().generateKeyPair().publicKey;
       const relay = await TcpRelay.start({
         server: listening.address("tcp"),
         rewrite: ({ bytes }) => (typeOf(bytes) === type ? swapped(bytes, at, theirs) : undefined),
@@ -40,7 +40,7 @@ describe("swapped keys", () => {
 
   test("a man in the middle of TCP who swaps both public keys for his own gets no session with either side", async () => {
     const listening = await serve();
-    const theirs = nodeCrypto.generateKeyPair().publicKey;
+    const theirs = defaultCrypto().generateKeyPair().publicKey;
     const relay = await TcpRelay.start({
       server: listening.address("tcp"),
       rewrite: ({ bytes }) => swapBoth(bytes, theirs),
@@ -52,7 +52,7 @@ describe("swapped keys", () => {
 
   test("a man in the middle of UDP who swaps both public keys for his own gets no session with either side", async () => {
     const listening = await serve({ handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS });
-    const theirs = nodeCrypto.generateKeyPair().publicKey;
+    const theirs = defaultCrypto().generateKeyPair().publicKey;
     const relay: UdpRelay = await UdpRelay.start({
       server: listening.address("udp"),
       random: new SeededRandom(0),
@@ -123,7 +123,7 @@ describe.each(LOW_ORDER)("a public key of low order (%s), whose shared secret is
 
 describe("work for strangers", () => {
   test("a TCP client without the PSK costs the server no X25519 exchange", async () => {
-    const counting = countingCrypto(nodeCrypto);
+    const counting = countingCrypto(defaultCrypto());
     const listening = await serve({ crypto: counting.provider });
     const raw = await RawTcp.connect(listening.address("tcp"));
     await raw.write(new RawClient().hello());
@@ -134,7 +134,7 @@ describe("work for strangers", () => {
   });
 
   test("a UDP client without the PSK costs the server no X25519 exchange, and a wrong cookie no key pair", async () => {
-    const counting = countingCrypto(nodeCrypto);
+    const counting = countingCrypto(defaultCrypto());
     const listening = await serve({ crypto: counting.provider });
     const raw = await RawUdp.open(listening.address("udp"));
     const client = new RawClient();
@@ -149,7 +149,7 @@ describe("work for strangers", () => {
   });
 
   test("a HELLO with a bad CRC costs no cryptography at all, on either transport", async () => {
-    const counting = countingCrypto(nodeCrypto);
+    const counting = countingCrypto(defaultCrypto());
     const listening = await serve({ crypto: counting.provider });
     counting.reset();
     const noise = new RawClient().hello();

@@ -61,9 +61,10 @@ describe.each(TRANSPORTS)("a link over %s, with real sockets,", (transport) => {
 
 describe("a process that is stopped for seconds and goes on", () => {
   let directory: string;
+  let program: string;
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "usmp-stopped-"));
-    await bundleChild(new URL("./stopped-client.ts", import.meta.url), directory);
+    program = await bundleChild(new URL("./stopped-client.ts", import.meta.url), directory);
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -74,7 +75,7 @@ describe("a process that is stopped for seconds and goes on", () => {
   async function stopAndGoOn(transport: TransportName): Promise<void> {
     // The server goes on asking, and has patience. Eight PINGs that are read in one second would be a flood.
     const listening = await serve({ keepaliveMs: 2_000, idleTimeoutMs: 60_000 });
-    const child = fork(join(directory, "stopped-client.mjs"), [transport, String(listening.address(transport).port)]);
+    const child = fork(program, [transport, String(listening.address(transport).port)]);
     onTestFinished(() => void child.kill("SIGKILL"));
     const session = await listening.accept();
     await messageFrom(child, "connected");
@@ -93,11 +94,11 @@ describe("a process that is stopped for seconds and goes on", () => {
 test("a link keeps its process alive while it waits, when nothing else does, and lets it end when it is closed", async () => {
   const directory = mkdtempSync(join(tmpdir(), "usmp-waiting-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  await bundleChild(new URL("./stopped-client.ts", import.meta.url), directory);
+  const program = await bundleChild(new URL("./stopped-client.ts", import.meta.url), directory);
   const former = await serve();
   const { port } = former.address("tcp");
   await former.server.close();
-  const child = fork(join(directory, "stopped-client.mjs"), ["tcp", String(port)]);
+  const child = fork(program, ["tcp", String(port)]);
   onTestFinished(() => void child.kill("SIGKILL"));
   await messageFrom(child, "begun");
   child.disconnect();

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { encodeFrame, FrameType, type FrameTypeName } from "@usmp/protocol";
 import { type Direction, SeededRandom, TcpRelay, UdpRelay } from "@usmp/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -201,7 +201,7 @@ describe("reflection", () => {
     const raw = await accept();
     await raw.expectFrame();
     const nonce = new Uint8Array(32).fill(9);
-    const { publicKey } = nodeCrypto.generateKeyPair();
+    const { publicKey } = defaultCrypto().generateKeyPair();
     await raw.write(encodeFrame(FrameType.CHALLENGE, 0, Buffer.concat([nonce, publicKey])));
     const proof = (await raw.expectFrame()).subarray(12);
     await raw.write(encodeFrame(FrameType.SESSION_OK, 0, Buffer.concat([new Uint8Array(16), proof])));

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { nobleCrypto, nodeCrypto } from "@usmp/crypto";
+import { chooseCrypto } from "@usmp/crypto";
 import type { CryptoProvider } from "@usmp/protocol";
 import { letKeysGo } from "../../../crypto/test/memory/garbage.ts";
 import { watchKeyGeneration } from "../../../crypto/test/memory/key-watch.ts";
@@ -7,14 +7,14 @@ import { listen } from "../../src/index.ts";
 import { TEST_PSK, type ToParent } from "./server-report.ts";
 
 /**
- * The server whose memory is searched: `node --expose-gc server-child.mjs node|noble`. It echoes, and ends every session that says
+ * The server whose memory is searched: `node --expose-gc server-child.mjs node|noble|native`. It echoes, and ends every session that says
  * "end me". On "collect" it lets the garbage collector run and reports its private keys, masked when they were made.
  */
 const mask = randomBytes(32);
 const masked: string[] = [];
 
-async function main(crypto: CryptoProvider): Promise<void> {
-  watchKeyGeneration((privateKey) => {
+async function main(provider: CryptoProvider): Promise<void> {
+  const crypto = watchKeyGeneration(provider, (privateKey) => {
     masked.push(Buffer.from(mask.map((byte, index) => byte ^ (privateKey[index] as number))).toString("hex"));
   });
   const server = await listen({
@@ -41,4 +41,4 @@ function tell(message: ToParent): void {
   process.send?.(message);
 }
 
-void main(process.argv[2] === "noble" ? nobleCrypto : nodeCrypto);
+void main(chooseCrypto(process.argv[2]).crypto);

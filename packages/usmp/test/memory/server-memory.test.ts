@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bundleChild } from "../../../crypto/test/memory/bundle-child.ts";
 import { hasGcore, searchMemory } from "../../../crypto/test/memory/core-dump.ts";
 import { clamp, needlesOf, unmask } from "../../../crypto/test/memory/known-keys.ts";
+import { providers } from "../../../crypto/test/providers.ts";
 import { connect, type Session } from "../../src/index.ts";
 import { publicKeyOf, type RecordedSession, recordingCrypto } from "./recorded-client.ts";
 import { TEST_PSK, type ToParent } from "./server-report.ts";
@@ -22,18 +23,19 @@ const KEPT = 4;
 
 describe.skipIf(!canDump)("a core dump of a server whose sessions have ended", () => {
   let directory: string;
+  let program: string;
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "usmp-server-memory-"));
-    await bundleChild(new URL("./server-child.ts", import.meta.url), directory);
+    program = await bundleChild(new URL("./server-child.ts", import.meta.url), directory);
   });
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it.each(["node", "noble"])(
+  it.each(providers.map(({ name }) => name))(
     "holds no private, shared or session key of 100 sessions over TCP and UDP (%s), and does hold those that are open",
     async (provider) => {
-      const server = fork(join(directory, "server-child.mjs"), [provider], { execArgv: ["--expose-gc"] });
+      const server = fork(program, [provider], { execArgv: ["--expose-gc"] });
       try {
         const { tcp, udp } = await nextMessage(server, "listening");
         const ended: RecordedSession[] = [];

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { SeededRandom, seededCrypto, VirtualClock } from "@usmp/testkit";
 import { type Delivery, type Link, OutboxFullError, UsageError } from "usmp";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -316,7 +316,7 @@ async function begin(
       for await (const message of session) received.push(textOf(message));
     })();
   };
-  const crypto = seededCrypto(nodeCrypto, new SeededRandom(7));
+  const crypto = seededCrypto(defaultCrypto(), new SeededRandom(7));
   const link = await network.link(transport, reconnect, { crypto, ...options });
   onTestFinished(() => link.abort());
   return { network, link, received, elapse: (milliseconds: number) => network.clock.elapse(milliseconds) };

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { runSeed, SeededRandom, seededCrypto, VirtualClock } from "@usmp/testkit";
 import type { Link } from "usmp";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -19,7 +19,7 @@ describe.each(TRANSPORTS)("a crowd over %s whose server restarts, with the defau
     const network = new SimulatedNetwork(new VirtualClock(), { seed: random.uint32() });
     const links: Link[] = [];
     for (let i = 0; i < CLIENTS; i++) {
-      const crypto = seededCrypto(nodeCrypto, random.fork());
+      const crypto = seededCrypto(defaultCrypto(), random.fork());
       links.push(await network.link(transport, {}, { crypto, deviceId: deviceId(i) }));
     }
     onTestFinished(() => {

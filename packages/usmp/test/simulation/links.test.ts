@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { type SeededRandom, seededCrypto, seeds, VirtualClock, withSeed } from "@usmp/testkit";
 import { type Delivery, type Link, OutboxFullError, type ReconnectOptions } from "usmp";
 import { expect, test } from "vitest";
@@ -69,7 +69,7 @@ class LinkProgram {
   }
 
   async run(): Promise<Link["statistics"]> {
-    const crypto = seededCrypto(nodeCrypto, this.#random.fork());
+    const crypto = seededCrypto(defaultCrypto(), this.#random.fork());
     const link = await this.#network.link(this.#transport, this.#options, { crypto });
     const reading = this.#read(link);
     for (let step = 0; step < STEPS; step++) {

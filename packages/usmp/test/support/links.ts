@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { SeededRandom, seededCrypto, VirtualClock } from "@usmp/testkit";
 import type { Link, LinkState } from "usmp";
 import { onTestFinished } from "vitest";
@@ -22,7 +22,7 @@ export async function begin(
   const network = new SimulatedNetwork(new VirtualClock());
   network.mode = mode;
   const states: LinkState[] = [];
-  const crypto = seededCrypto(nodeCrypto, new SeededRandom(7));
+  const crypto = seededCrypto(defaultCrypto(), new SeededRandom(7));
   const onState = (state: LinkState): void => void states.push(state);
   const link = await network.link(transport, { ...reconnect, onState }, { crypto, ...options });
   onTestFinished(() => link.abort());

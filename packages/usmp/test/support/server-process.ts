@@ -42,9 +42,9 @@ export class ServerProcess {
     files?: number,
   ): Promise<ServerProcess> {
     const directory = await mkdtemp(join(tmpdir(), "usmp-server-"));
-    await bundleChild(new URL("./server-child.ts", import.meta.url), directory);
+    const program = await bundleChild(new URL("./server-child.ts", import.meta.url), directory);
     const limit = files === undefined ? "" : `ulimit -n ${files} && `;
-    const args = ["--expose-gc", join(directory, "server-child.mjs"), JSON.stringify(options)];
+    const args = ["--expose-gc", program, JSON.stringify(options)];
     const child = spawn("sh", ["-c", `${limit}exec "$0" "$@"`, process.execPath, ...args], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import {
   DatagramEndpoint,
   type DatagramServer,
@@ -73,12 +73,14 @@ export class SimulatedNetwork implements Dialer {
     this.clock = clock;
     this.#options = options;
     this.#random = new SeededRandom(options.seed ?? 1);
-    this.#config = { crypto: nodeCrypto, timing: parseTiming(options.settings ?? {}), isOwnDevice: () => false };
+    this.#config = { crypto: defaultCrypto(), timing: parseTiming(options.settings ?? {}), isOwnDevice: () => false };
     this.#reception = {
       keys: new KeyRing(options.psk ?? TEST_PSK, false),
       receiveBufferBytes: 262_144,
+      awaitsAcceptance: false,
       admit: (session) => this.#admit(session),
       refuse: (refusal) => this.refusals.push(refusal),
+      noteDropped: () => {},
       onMoment: () => {},
       onMoved: () => {},
     };

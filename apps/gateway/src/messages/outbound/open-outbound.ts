@@ -1,0 +1,45 @@
+import type { Clock } from "usmp";
+import type { GatewayEvents } from "../../events/gateway-events.ts";
+import type { DeviceSessions } from "../../gateway/device-sessions.ts";
+import type { OpenedRegistry } from "../../registry/open-registry.ts";
+import { DEFAULT_MESSAGE_SETTINGS, type MessageSettings } from "../messages.ts";
+import type { MessageStorage } from "../storage.ts";
+import { OutboundQueue } from "./outbound-queue.ts";
+import { type PayloadSeal, SqlQueueStore } from "./sql-queue-store.ts";
+
+export interface OutboundOptions {
+  readonly opened: OpenedRegistry;
+  readonly storage: MessageStorage;
+  readonly sessions: DeviceSessions;
+  readonly settings: Partial<MessageSettings> | undefined;
+  readonly events: GatewayEvents;
+  readonly clock: Clock;
+}
+
+/** The queue of a gateway, on its database of messages. Rejects with GatewayError. */
+export async function openOutbound({
+  opened,
+  storage,
+  sessions,
+  settings,
+  events,
+  clock,
+}: OutboundOptions): Promise<OutboundQueue> {
+  const { registry, wallClock } = opened;
+  const queue = await OutboundQueue.open({
+    store: new SqlQueueStore(storage, UNSEALED, wallClock),
+    registry,
+    sessions,
+    settings: { ...DEFAULT_MESSAGE_SETTINGS, ...settings },
+    events,
+    clock,
+    wallClock,
+  });
+  storage.onOwnedAnew(() => queue.distrust());
+  return queue;
+}
+
+const UNSEALED: PayloadSeal = {
+  seal: (_id, _device, data) => ({ sealed_by: null, data }),
+  open: ({ data }) => data,
+};
