@@ -203,8 +203,8 @@ export interface Session extends AsyncIterable<Uint8Array> {
   /**
    * Called with each message, the ones that came before included: what costs the least, for a server with many sessions. While a promise
    * that it answered is not settled, the next message waits, and the peer with it when too many do. What it throws is an uncaught
-   * exception, what it rejects with an unhandled rejection; but for a SessionClosedError, which `closed` tells as well. While it is set, messages are
-   * neither iterated nor received.
+   * exception, what it rejects with an unhandled rejection, but for a send() that the session's end cut short: `closed` tells of that. While it is set,
+   * messages are neither iterated nor received.
    */
   onMessage: MessageHandler | undefined;
   /** The next message, or undefined once the session has ended and everything received was read. */

@@ -1,5 +1,5 @@
 import type { MessageHandler } from "./api.ts";
-import { SessionClosedError } from "./errors.ts";
+import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import { DONE } from "./waiting.ts";
 
 /** Calls a session's handler with one message after the other: see Session.onMessage in api.ts. */
@@ -47,7 +47,7 @@ export class Handover {
       handled.then(goOn, (error: unknown) => {
         goOn();
         // The session's end is told by `closed`; all else is the application's to see.
-        if (!(error instanceof SessionClosedError)) throw error;
+        if (!(error instanceof SessionClosedError || error instanceof DeliveryUnknownError)) throw error;
       });
     } catch (error) {
       // Not into the pump, which has more to do.

@@ -2,6 +2,11 @@ interface Waiter<T> {
   readonly give: (item: T | undefined) => void;
 }
 
+/** As an iterator answers: an item, or the end. */
+export function toResult<T>(item: T | undefined): IteratorResult<T, undefined> {
+  return item === undefined ? { done: true, value: undefined } : { done: false, value: item };
+}
+
 /**
  * Items that wait for a reader, or readers that wait for an item. A reader that gives up loses nothing: what it waited for goes to
  * the next one.
@@ -88,6 +93,12 @@ export class Inbox<T> {
       signal.addEventListener("abort", onAbort, { once: true });
       this.#add(waiter);
     });
+  }
+
+  /** The same as an iterator answers it: with one promise and not two, for each message of a session may be waited for. */
+  waitForResult(): Promise<IteratorResult<T, undefined>> {
+    if (this.#ended) return Promise.resolve(toResult<T>(undefined));
+    return new Promise((resolve) => this.#add({ give: (item) => resolve(toResult(item)) }));
   }
 
   #add(waiter: Waiter<T>): void {

@@ -15,7 +15,7 @@ import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import { Handover } from "./handover.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, toResult } from "./inbox.ts";
 import type { Unread } from "./unread.ts";
 import { aborted, Outcome, Waiters } from "./waiting.ts";
 
@@ -233,8 +233,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
     const message = this.#takeKept();
-    if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
-    return Promise.resolve({ done: false, value: message });
+    return message === undefined ? this.#inbox.waitForResult() : Promise.resolve(toResult(message));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -339,10 +338,6 @@ export class LiveSession implements Session, ConnectionOwner {
 function moveOf(from: Address, to: Address, proven: boolean): Move {
   const peerOf = ({ host, port }: DatagramAddress): Peer => ({ transport: "udp", host, port });
   return { from: peerOf(from as DatagramAddress), to: peerOf(to as DatagramAddress), proven };
-}
-
-function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, undefined> {
-  return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
 }
 
 /** The bytes of a message as the application gave it. Throws UsageError "message-too-long". */

@@ -65,9 +65,9 @@ export class Assembler {
     return undefined;
   }
 
-  /** Takes copies of what was collected: it may be views of memory that much else lies in, and the rest may be long in coming. */
+  /** Inside a message: takes copies of what was collected: it may be views of memory that much else lies in, and the rest may be long in coming. */
   keep(): void {
-    const fragments = this.#fragments ?? [];
+    const fragments = this.#fragments as Uint8Array[];
     for (; this.#kept < fragments.length; this.#kept++) {
       fragments[this.#kept] = copyBytes(fragments[this.#kept] as Uint8Array);
     }
