@@ -16,7 +16,7 @@ export type CliEvent =
   | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
   | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
-  | { readonly event: "notice"; readonly topic: "master" | "dev" | "version"; readonly message: string }
+  | { readonly event: "notice"; readonly topic: "master" | "dev" | "version" | "output"; readonly message: string }
   | ({ readonly event: "device" } & DeviceView)
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
