@@ -11,6 +11,7 @@ import { factoryKeyCommand } from "./commands/factory-key.ts";
 import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
+import { logsCommand } from "./commands/logs.ts";
 import { masterCommand } from "./commands/master.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
@@ -69,6 +70,7 @@ export function createProgram(
     gatewayCommand(context),
     deviceCommand(context),
     whyCommand(context),
+    logsCommand(context),
     keygenCommand(context),
     serveCommand(context),
     connectCommand(context),
