@@ -1,5 +1,5 @@
 import type { Session } from "usmp";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { MessageView } from "../../src/control/methods.ts";
 import { nextMaster } from "../../src/master/open-master.ts";
 import type { MessageSettings } from "../../src/messages/messages.ts";
@@ -61,6 +61,7 @@ onEachDatabase("messages of devices", (newHome) => {
     const next = await nextMaster(
       { kind: "file", path: `${home.directory}/master` },
       { variables: {}, askPassphrase: undefined },
+      undefined,
     );
     await running.gateway.registry.rotateMaster(next, { graceMs: 60_000 }, { who: "test", from: "test" });
     await device.send("another");
@@ -125,7 +126,6 @@ onEachDatabase("while the database takes nothing", (newHome) => {
     const notices: string[] = [];
     running.gateway.events.on((event) => event.type === "notice" && notices.push(event.message));
     home.postgres.stop();
-    onTestFinished(() => home.postgres?.start());
     let sent = false;
     const sending = device.send("kept").then(() => {
       sent = true;
@@ -147,7 +147,6 @@ onEachDatabase("while the database takes nothing", (newHome) => {
     const device = await running.device(ID, psk, "udp");
     await fullDisk(running, device);
     home.postgres.stop();
-    onTestFinished(() => home.postgres?.start());
     await device.send("live");
     await expect.poll(() => running.textsOf(ID)).toEqual(["before", "live"]);
     home.postgres.start();
