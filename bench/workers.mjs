@@ -89,7 +89,11 @@ async function measure() {
  */
 async function costOf(variant, { transport, bytes }, messages) {
   const psk = randomBytes(32).toString("hex");
-  const server = new Child([process.execPath, fileURLToPath(new URL("./servers/workers.mjs", import.meta.url)), "serve"]);
+  const server = new Child([
+    process.execPath,
+    fileURLToPath(new URL("./servers/workers.mjs", import.meta.url)),
+    "serve",
+  ]);
   const clients = new Child([process.execPath, fileURLToPath(import.meta.url), "load"]);
   try {
     const { workers, application } = variant;
@@ -119,7 +123,9 @@ function cpuOf(pids) {
 /** @param {Map<string, number[]>} samples @param {string | undefined} file */
 function report(samples, file) {
   const { version } = process;
-  console.log(`${cpus().length} cores (${cpus()[0]?.model}), Node ${version}; microseconds of CPU a message and its echo`);
+  console.log(
+    `${cpus().length} cores (${cpus()[0]?.model}), Node ${version}; microseconds of CPU a message and its echo`,
+  );
   /** @type {{ work: string, variant: string, median: number, low: number, high: number, toOne: number }[]} */
   const rows = [];
   for (const { transport, bytes } of WORK) {
@@ -134,7 +140,9 @@ function report(samples, file) {
   }
   for (const { work, variant, median, low, high, toOne } of rows) {
     const spread = `${low.toFixed(1)} to ${high.toFixed(1)}`;
-    console.log(`${work.padEnd(10)} ${variant.padEnd(38)} ${median.toFixed(1).padStart(7)} (${spread})  ${toOne.toFixed(2)} of one worker`);
+    console.log(
+      `${work.padEnd(10)} ${variant.padEnd(38)} ${median.toFixed(1).padStart(7)} (${spread})  ${toOne.toFixed(2)} of one worker`,
+    );
   }
   if (file !== undefined) writeFileSync(file, `${JSON.stringify({ node: version, rows }, undefined, 2)}\n`);
 }
