@@ -11,6 +11,7 @@ import { factoryKeyCommand } from "./commands/factory-key.ts";
 import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
+import { logsCommand } from "./commands/logs.ts";
 import { masterCommand } from "./commands/master.ts";
 import { monitorCommand } from "./commands/monitor.ts";
 import { restoreCommand } from "./commands/restore.ts";
@@ -72,6 +73,7 @@ export function createProgram(
     deviceCommand(context),
     whyCommand(context),
     monitorCommand(context),
+    logsCommand(context),
     keygenCommand(context),
     serveCommand(context),
     connectCommand(context),

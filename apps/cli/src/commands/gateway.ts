@@ -1,15 +1,16 @@
-import type { Gateway, GatewayOptions, GatewaySession, RefusalRecord } from "@usmp/gateway";
+import type { Gateway, GatewayOptions, RefusalRecord } from "@usmp/gateway";
 import { Command } from "commander";
 import { formatAddress, ListenError, type Peer } from "usmp";
 import type { Configuration } from "../configuration/configuration.ts";
 import { addSettingOptions, givenFlags } from "../configuration/options.ts";
 import { dataDirectory } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
-import { closedEvent, messageEvent, sessionEvent, workerEvent } from "../events.ts";
+import { workerEvent } from "../events.ts";
 import { CommandError, usage } from "../failure.ts";
 import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter, ReportOptions } from "../reporter.ts";
+import { SessionLines } from "../session-lines.ts";
 import { shellWord } from "../shell-word.ts";
 import { tellApi } from "../tell-api.ts";
 import { estimateTextBits } from "../text-strength.ts";
@@ -123,7 +124,7 @@ async function runGateway(
     onWorker: (event) => void reporter.event(workerEvent(event)),
   });
   try {
-    const attended = watch(gateway, configuration.echo.value, environment.stdout, reporter);
+    const lines = watch(gateway, configuration.echo.value, environment.stdout, reporter);
     const { registry, server, created } = gateway;
     const devices = registry.deviceCount;
     await reporter.event({ event: "gateway", data: directory, devices, created, dev });
@@ -142,7 +143,7 @@ async function runGateway(
     await aborted(environment.signal);
     clearInterval(reminder);
     await gateway.close();
-    await Promise.all(attended);
+    await lines.done();
     return 0;
   } finally {
     await gateway.close();
@@ -165,34 +166,12 @@ async function open(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-/** Prints what happens. The sessions that are attended are added to what it answers, and leave it at their end. */
-function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: Reporter): ReadonlySet<Promise<void>> {
-  const attended = new Set<Promise<void>>();
-  gateway.onSession((session) => {
-    const work = attend(session, gateway.registry.device(session.session.deviceId)?.name, echo, reporter);
-    attended.add(work);
-    void work.finally(() => attended.delete(work));
-  });
+/** Prints what happens. */
+function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: Reporter): SessionLines {
   reportEvents(gateway, output, reporter);
   const refusals = new RefusalLog(output, reporter);
   gateway.onRefused((record) => refusals.add(record));
-  return attended;
-}
-
-/** Each line is written before the next message is taken, so a reader of ours that stalls holds the device back. */
-async function attend(
-  { session, generation }: GatewaySession,
-  name: string | undefined,
-  echo: boolean,
-  reporter: Reporter,
-): Promise<void> {
-  await reporter.event({ ...sessionEvent(session), generation, ...(name === undefined ? {} : { name }) });
-  for await (const message of session) {
-    await reporter.event(messageEvent(session, message));
-    // What cannot be sent back any more is told by the reason of the end, which follows.
-    if (echo) await session.send(message).catch(() => undefined);
-  }
-  await reporter.event(closedEvent(session, await session.closed));
+  return new SessionLines(gateway, reporter, echo);
 }
 
 /** Prints refused attempts: of those alike in a minute the 1st, 10th, 100th; and none while nobody takes our output. */

@@ -40,7 +40,7 @@ describe.each(["tcp", "udp"] as const)("a gateway with two workers over %s", (tr
       await expect.poll(() => running.gateway.session(id)).toBeDefined();
       const there = running.gateway.session(id);
       expect(there?.generation).toBe(1);
-      expect(textOf(await there?.session.receive())).toBe(`from ${id}`);
+      await expect.poll(() => running.textsOf(id)).toEqual([`from ${id}`]);
       await there?.session.send(`to ${id}`);
       expect(textOf(await device.receive())).toBe(`to ${id}`);
 

@@ -50,7 +50,7 @@ test("a sealed key opens for its device, generation and purpose alone, and under
   for (const other of [
     { ...context, id: "02:00:00:00:00:02" },
     { ...context, generation: 4 },
-    { ...context, purpose: "payload" as const },
+    { ...context, purpose: "message-key" as const },
   ]) {
     expect(() => keys.open(sealed, other)).toThrow("does not open");
   }

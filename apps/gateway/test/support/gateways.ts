@@ -6,6 +6,7 @@ import { type ControlClient, connectControl } from "../../src/control/client.ts"
 import type { ControlMethod, ControlMethods, EnrolledDevice, RefusalView } from "../../src/control/methods.ts";
 import type { Gateway, GatewayOptions, GatewaySession } from "../../src/gateway/gateway.ts";
 import { openGateway } from "../../src/gateway/open-gateway.ts";
+import type { InboundMessage } from "../../src/messages/messages.ts";
 import type { TestHome } from "./registries.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -17,11 +18,15 @@ export class TestGateway {
   readonly gateway: Gateway;
   readonly control: ControlClient;
   readonly sessions: GatewaySession[] = [];
+  readonly messages: InboundMessage[] = [];
 
   constructor(gateway: Gateway, control: ControlClient) {
     this.gateway = gateway;
     this.control = control;
     gateway.onSession((session) => this.sessions.push(session));
+    gateway.events.on((event) => {
+      if (event.type === "message") this.messages.push(event.message);
+    });
   }
 
   static async open(home: TestHome, options: Partial<GatewayOptions> = {}): Promise<TestGateway> {
@@ -44,6 +49,11 @@ export class TestGateway {
       await gateway.close();
     });
     return new TestGateway(gateway, control);
+  }
+
+  /** Texts of a device's messages, as they were told. */
+  textsOf(id: string): string[] {
+    return this.messages.filter(({ device }) => device === id).map(({ data }) => Buffer.from(data).toString());
   }
 
   port(transport: "tcp" | "udp"): number {

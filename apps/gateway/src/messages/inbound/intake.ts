@@ -35,6 +35,8 @@ interface Waiting {
 /** One session that is read. */
 interface Reader {
   readonly session: Session;
+  /** Its device is not wanted any more: nothing of it is heard, also what was on its way. */
+  dismissed: boolean;
   /** Of its messages, those that are not told yet. */
   untold: number;
   onTold: () => void;
@@ -117,11 +119,15 @@ export class Intake {
 
   /** Reads a session to its end. Resolves when all its messages were told; never rejects. */
   async read({ session }: GatewaySession): Promise<void> {
-    const reader: Reader = { session, untold: 0, onTold: () => {} };
+    const reader: Reader = { session, dismissed: false, untold: 0, onTold: () => {} };
+    void session.closed.then(({ code }) => {
+      reader.dismissed = code === "dismissed";
+    });
     let sequence = 0;
     for await (const data of session) {
       while (this.#full) await this.#room();
-      this.#take(reader, ++sequence, data);
+      // It lies in memory that much else shares.
+      this.#take(reader, ++sequence, data.slice());
     }
     if (reader.untold === 0) return;
     await new Promise<void>((resolve) => {
@@ -192,7 +198,7 @@ export class Intake {
     const began = clock.now();
     const messages = await storage.transaction(async (change) => {
       for (const waiting of batch) if (waiting.id === 0) waiting.id = change.takeId();
-      const messages = batch.map(toMessage);
+      const messages = batch.filter(({ reader }) => !reader.dismissed).map(toMessage);
       await change.insertAll(
         INBOUND_TABLE,
         messages.map((message) => toValues(message, seal)),
@@ -205,7 +211,7 @@ export class Intake {
     this.#remove(batch.length);
     retention.noteStored(messages);
     this.#accept(batch);
-    for (const [index, waiting] of batch.entries()) this.#tell(waiting, messages[index] as InboundMessage);
+    for (const waiting of batch) this.#tell(waiting);
   }
 
   /** Devices are told that their messages are safe: in one word for each session. */
@@ -215,11 +221,11 @@ export class Intake {
     for (const [session, count] of counts) session.accept(count);
   }
 
-  #tell(waiting: Waiting, message: InboundMessage): void {
+  #tell(waiting: Waiting): void {
     if (waiting.told) return;
     waiting.told = true;
-    this.#options.events.emit({ type: "message", message });
     const { reader } = waiting;
+    if (!reader.dismissed) this.#options.events.emit({ type: "message", message: toMessage(waiting) });
     if (--reader.untold === 0) reader.onTold();
   }
 
@@ -231,7 +237,7 @@ export class Intake {
       } catch {
         return; // No numbers are left: it waits.
       }
-      this.#tell(waiting, toMessage(waiting));
+      this.#tell(waiting);
     }
   }
 
