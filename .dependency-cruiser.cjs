@@ -45,7 +45,8 @@ module.exports = {
       name: "shipped-code-imports-declared-dependencies",
       severity: "error",
       from: { path: "^(packages/(?!testkit/)|apps/)[^/]+/(src|bin)/|^apps/[^/]+/bin/" },
-      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
+      // A peer is one that its user declares.
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm-peer"] },
     },
 
     // Inside the gateway: keys and storage know nothing of sockets, and the doctor sees a gateway as the command line does.

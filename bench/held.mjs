@@ -3,7 +3,7 @@
  * JavaScript heap and array buffers after a collection, and what the process grew by, which adds OpenSSL's share.
  * Runs as a process of its own (node --expose-gc) and prints JSON.
  */
-import { nobleCrypto, nodeCrypto } from "@usmp/crypto";
+import { chooseCrypto, nobleCrypto, nodeCrypto } from "@usmp/crypto";
 import { FrameSlab, instant, parseTiming, Secret, StreamClient, StreamServer } from "@usmp/protocol";
 import { collectGarbage } from "./servers/garbage.mjs";
 
@@ -83,4 +83,9 @@ async function heldBy(crypto) {
   return { handshake: await heldEach(handshake), session: await heldEach(session) };
 }
 
-console.log(JSON.stringify({ node: await heldBy(nodeCrypto), noble: await heldBy(nobleCrypto) }));
+const { crypto: chosen } = chooseCrypto(undefined);
+const providers = new Set([chosen, nodeCrypto, nobleCrypto]);
+/** @type {Record<string, Awaited<ReturnType<typeof heldBy>>>} */
+const held = {};
+for (const provider of providers) held[provider.name] = await heldBy(provider);
+console.log(JSON.stringify(held));

@@ -2,7 +2,7 @@
  * Microseconds for one of each primitive: by our providers, and by `openssl speed`, which is what the machine gives without a caller. Prints JSON.
  */
 import { performance } from "node:perf_hooks";
-import { nobleCrypto, nodeCrypto } from "@usmp/crypto";
+import { chooseCrypto, nobleCrypto, nodeCrypto } from "@usmp/crypto";
 import { Secret } from "@usmp/protocol";
 import { run } from "../scripts/run.mjs";
 
@@ -20,17 +20,14 @@ async function primitives() {
   const table = {};
   const openssl = await opensslSpeed();
   if (openssl !== undefined) table["openssl speed"] = openssl;
-  for (const provider of await providers()) table[provider.name] = ofProvider(provider);
+  for (const provider of providers()) table[provider.name] = ofProvider(provider);
   return table;
 }
 
-/** @returns {Promise<import("@usmp/protocol").CryptoProvider[]>} */
-async function providers() {
-  const native = await import("@usmp/native").then(
-    ({ nativeCrypto }) => nativeCrypto,
-    () => undefined,
-  );
-  return [...(native === undefined ? [] : [native]), nodeCrypto, nobleCrypto];
+/** The native one, where it is built, first. */
+function providers() {
+  const { crypto } = chooseCrypto(undefined);
+  return crypto === nodeCrypto ? [nodeCrypto, nobleCrypto] : [crypto, nodeCrypto, nobleCrypto];
 }
 
 /** @param {import("@usmp/protocol").CryptoProvider} crypto */

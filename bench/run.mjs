@@ -133,6 +133,8 @@ async function figuresOf(program) {
 }
 
 async function machine() {
+  // After the build.
+  const { crypto, why } = (await import("@usmp/crypto")).cryptoChoice();
   const said = async (/** @type {string} */ program, /** @type {readonly string[]} */ ...args) =>
     (await run(program, [...args.flat()], { capture: true })).output.split("\n")[0]?.trim() || "absent";
   return {
@@ -143,7 +145,7 @@ async function machine() {
     "node's openssl": process.versions.openssl,
     openssl: await said("openssl", ["version"]),
     mosquitto: (await said("sh", ["-c", "PATH=$PATH:/usr/sbin mosquitto -h"])).replace("mosquitto version ", ""),
-    provider: process.env.USMP_CRYPTO ?? "the default",
+    "our cryptography": `${crypto.name} (${why})`,
     platform: `${process.platform}-${process.arch} ${release()}`,
   };
 }

@@ -6,6 +6,7 @@ import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { ensurePackages, ensurePythonSdk } from "./dependencies.mjs";
 import { runLoad } from "./long/load.mjs";
+import { runStress } from "./long/stress.mjs";
 import { runTool } from "./run.mjs";
 
 const MAX_SEED = 2 ** 32 - 1;
@@ -34,6 +35,17 @@ const TARGETS = {
     options: { cycles: "1000000" },
     run: ({ cycles, seed }) =>
       vitest("e2e", ["endurance", "suspended"], { USMP_CYCLES: cycles, USMP_SUSPEND_MS: 600_000, USMP_SEED: seed }),
+  },
+  gateway: {
+    what: "a gateway with its devices through ten minutes of being stopped, out of descriptors, and 1,000 devices through a restart",
+    options: { "stopped-seconds": "600" },
+    run: ({ "stopped-seconds": seconds }) =>
+      vitest("e2e", ["hard-times", "thousand-sessions"], { USMP_SUSPEND_MS: seconds * 1_000 }),
+  },
+  stress: {
+    what: "sessions of a gateway while stress-ng takes every core and most of the memory: none lost, UTACK p99.9 under 500 ms",
+    options: { seconds: "600", sessions: "100", memory: "90" },
+    run: async (load) => (await runTool("tsc", ["-b"])).ok && runStress(load),
   },
   crowd: {
     what: "clients of the Python SDK connect to our server at 10, 20 and 30 % loss each way",

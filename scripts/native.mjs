@@ -48,9 +48,20 @@ export function nativeIsBuilt() {
   return existsSync(BUILT);
 }
 
-/** The crate's own tests: its CRC, its handles, and the Wycheproof vectors. */
-export function testNative() {
-  return cargoRun(["test", "--release", "--locked", "--quiet"]);
+/** The crate's own tests (its CRC, its handles, the Wycheproof vectors), and, where cargo has them, its form and its lint. */
+export async function testNative() {
+  const tests = await cargoRun(["test", "--release", "--locked", "--quiet"]);
+  const others = [
+    ["fmt", "--check"],
+    ["clippy", "--release", "--locked", "--all-targets", "--", "-D", "warnings"],
+  ];
+  for (const args of others) {
+    if (!tests.ok || !(await run("cargo", [/** @type {string} */ (args[0]), "--version"], { capture: true })).ok)
+      continue;
+    const result = await cargoRun(args);
+    if (!result.ok) return { ok: false, output: tests.output + result.output };
+  }
+  return tests;
 }
 
 /** @param {readonly string[]} args */

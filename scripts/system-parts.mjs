@@ -47,11 +47,24 @@ const PARTS = [
   },
   { name: "age", debianPackage: "age", neededFor: "the second opinion on backups", probe: ["age", "--version"] },
   {
+    name: "promtool",
+    debianPackage: "prometheus",
+    neededFor: "the second opinion on the metrics",
+    probe: ["promtool", "--version"],
+  },
+  {
     name: "openssl",
     debianPackage: "openssl",
     neededFor: "the second opinion on cryptography",
     probe: ["openssl", "version"],
   },
+  {
+    name: "Chromium",
+    debianPackage: "chromium",
+    neededFor: "pages of foreign and allowed origins before the HTTP API",
+    probe: ["chromium", "--version"],
+  },
+  { name: "curl", debianPackage: "curl", neededFor: "the examples of docs/api.md", probe: ["curl", "--version"] },
 ];
 
 /** The parts that this machine lacks. */

@@ -1,4 +1,4 @@
-/** The server under test: ours, with an echo as the read-me writes it. */
+/** The server under test: ours, with an echo by callback, as the TLS server has one. */
 import { listen } from "usmp";
 import { answerRequests } from "../child.mjs";
 import { collectGarbage } from "./garbage.mjs";
@@ -11,13 +11,14 @@ let wanted = Number.POSITIVE_INFINITY;
 let done = () => {};
 
 /** @param {import("usmp").Session} session */
-async function attend(session) {
+function attend(session) {
   sessions.add(session);
-  for await (const message of session) {
-    if (echoing) await session.send(message);
-    else if (++received >= wanted) done();
-  }
-  sessions.delete(session);
+  session.onMessage = (message) => {
+    if (echoing) return session.send(message);
+    if (++received >= wanted) done();
+    return undefined;
+  };
+  void session.closed.then(() => sessions.delete(session));
 }
 
 await answerRequests({
@@ -28,7 +29,7 @@ await answerRequests({
       // Keepalives stay out of the figures.
       keepaliveMs: 600_000,
       idleTimeoutMs: 900_000,
-      onSession: (session) => void attend(session).catch(() => session.abort()),
+      onSession: attend,
     });
     return { port: server.addresses[0]?.port };
   },

@@ -17,7 +17,7 @@ export interface Environment {
 }
 
 export type InputStream = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
-export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
 
 /** 0: done as asked. 1: it could not be done. 2: it was asked for in a wrong way. */
 export type ExitCode = 0 | 1 | 2;

@@ -1,4 +1,4 @@
-import type { DeviceView, SeenView } from "@usmp/gateway";
+import type { DeviceView, OutboundView, SeenView, SessionView } from "@usmp/gateway";
 import type { CloseReason } from "@usmp/protocol";
 import type { Fate, LinkState, Move, Peer, Refusal, Session, TransportName, WorkerEvent } from "usmp";
 import { describeLinkEnd, describeReason, formatAddress } from "usmp";
@@ -16,11 +16,13 @@ export type CliEvent =
   | GatewayEvent
   | { readonly event: "listening"; readonly transport: TransportName; readonly host: string; readonly port: number }
   | { readonly event: "address"; readonly transport: TransportName; readonly host: string; readonly port: number }
-  | { readonly event: "notice"; readonly topic: "master" | "dev" | "version"; readonly message: string }
+  | { readonly event: "notice"; readonly topic: string; readonly message: string }
   | ({ readonly event: "device" } & DeviceView)
+  | ({ readonly event: "live" } & SessionView)
   | { readonly event: "skipped"; readonly id: string; readonly reason: string }
   | { readonly event: "deleted"; readonly id: string; readonly generation: number }
   | ({ readonly event: "seen" } & SeenView)
+  | ({ readonly event: "outbound" } & OutboundView)
   | ConnectingEvent
   | SessionEvent
   | ({ readonly event: "message" } & SessionIdentity & MessageContent)
@@ -249,7 +251,7 @@ export function statsEvent(session: Session): CliEvent {
   };
 }
 
-export function movedEvent(session: Session, { from, to, proven }: Move): CliEvent {
+export function movedEvent(session: SessionNames, { from, to, proven }: Move): CliEvent {
   return { event: "moved", ...identity(session), from: peerText(from), to: peerText(to), proven };
 }
 

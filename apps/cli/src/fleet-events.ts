@@ -1,7 +1,9 @@
-import type { AuditVerdict, MasterRotation, RestoreChange, RestorePlan } from "@usmp/gateway";
+import type { AuditVerdict, MasterRotation, RestoreChange, RestorePlan, TokenView } from "@usmp/gateway";
 
-/** What audit, master, backup and restore report. */
+/** What audit, master, backup, restore and token report, and where the HTTP API is. */
 export type FleetEvent =
+  | ({ readonly event: "token"; readonly token?: string; readonly saved?: string } & TokenView)
+  | { readonly event: "api"; readonly url: string }
   | ({ readonly event: "verdict" } & AuditVerdict)
   | ({ readonly event: "master" } & Omit<MasterRotation, "graceEndsAt"> & { readonly graceEndsAt: string })
   | { readonly event: "backup"; readonly file: string; readonly bytes: number; readonly sealed: "passphrase" | "age" }
@@ -17,10 +19,16 @@ export const FLEET_STYLES = {
   restore: "cyan",
   change: "yellow",
   restored: "green",
+  token: "cyan",
+  api: "cyan",
 } as const;
 
 export function describeFleet(event: FleetEvent): string {
   switch (event.event) {
+    case "token":
+      return `${event.id} ${event.role} ${event.name}`;
+    case "api":
+      return event.url;
     case "verdict":
       return event.ok
         ? `the audit is whole: ${event.rows} rows`

@@ -34,7 +34,12 @@ export function escapeUnprintable(text: string): string {
 
 /** JSON in one line of printable characters: JSON.stringify leaves DEL, C1 and formats as they are, and terminals obey some of them. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replaceAll(EVERY_UNPRINTABLE, (character) =>
+  return escapeEveryUnprintable(JSON.stringify(value));
+}
+
+/** For what is JSON already. */
+export function escapeEveryUnprintable(json: string): string {
+  return json.replaceAll(EVERY_UNPRINTABLE, (character) =>
     Array.from({ length: character.length }, (_, unit) => unicodeEscape(character.charCodeAt(unit))).join(""),
   );
 }

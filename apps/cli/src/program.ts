@@ -12,10 +12,12 @@ import { gatewayCommand } from "./commands/gateway.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keygenCommand } from "./commands/keygen.ts";
 import { masterCommand } from "./commands/master.ts";
+import { monitorCommand } from "./commands/monitor.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serviceCommand } from "./commands/service.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { whyCommand } from "./commands/why.ts";
 import type { Environment, ExitCode } from "./environment.ts";
 import { failureOf, usage } from "./failure.ts";
@@ -69,6 +71,7 @@ export function createProgram(
     gatewayCommand(context),
     deviceCommand(context),
     whyCommand(context),
+    monitorCommand(context),
     keygenCommand(context),
     serveCommand(context),
     connectCommand(context),
@@ -78,6 +81,7 @@ export function createProgram(
     factoryKeyCommand(context),
     factoryDeriveCommand(context),
     clockCommand(context),
+    tokenCommand(context),
     masterCommand(context),
     auditCommand(context),
     backupCommand(context),

@@ -9,7 +9,7 @@ import { display, escapeUnprintable } from "./printable.ts";
 /** An event in one line for people. Colours follow the stream (a terminal or not) and NO_COLOR. */
 export function renderEvent(event: CliEvent, stream: OutputStream): string {
   const label = styleText(LABEL_STYLE[event.event], event.event.padEnd(LABEL_WIDTH), { stream });
-  return `${label} ${escapeUnprintable(describe(event))}`;
+  return `${label} ${escapeUnprintable(describeEvent(event))}`;
 }
 
 /** A time in RFC 3339 as this host's clocks show it. */
@@ -43,9 +43,11 @@ const LABEL_STYLE = {
   address: "cyan",
   notice: "yellow",
   device: "cyan",
+  live: "green",
   skipped: "yellow",
   deleted: "yellow",
   seen: "cyan",
+  outbound: "cyan",
   connecting: "cyan",
   session: "green",
   message: "bold",
@@ -66,7 +68,8 @@ const LABEL_STYLE = {
   ...FLEET_STYLES,
 } as const;
 
-function describe(event: CliEvent): string {
+/** An event in words, with whatever foreign texts hold in it. */
+export function describeEvent(event: CliEvent): string {
   switch (event.event) {
     case "key":
       return describeKey(event);
@@ -78,12 +81,16 @@ function describe(event: CliEvent): string {
       return `${event.topic}: ${event.message}`;
     case "device":
       return `${event.id} ${event.state}`;
+    case "live":
+      return `${event.device} ${event.transport} ${event.peer} ${event.rate}/s`;
     case "skipped":
       return `${event.id} ${event.reason}`;
     case "deleted":
       return `${event.id} generation ${event.generation}`;
     case "seen":
       return `${event.id} ${event.transport} ${event.source}`;
+    case "outbound":
+      return describeOutbound(event);
     case "listening":
       return `${event.transport} ${formatAddress(event)}`;
     case "connecting":
@@ -118,6 +125,8 @@ function describe(event: CliEvent): string {
     case "restore":
     case "change":
     case "restored":
+    case "token":
+    case "api":
       return describeFleet(event);
     case "service":
       return describeService(event);
@@ -143,6 +152,13 @@ function describeService({
   const answer = version === null ? "no gateway answers" : `gateway ${version} answers`;
   const often = restarts === 0 ? "" : `, started again ${restarts} times`;
   return `${unit} ${state}${process}${often}, ${enabled ? "" : "not "}started at boot; ${answer} on ${data}`;
+}
+
+function describeOutbound(event: CliEvent & { event: "outbound" }): string {
+  const { message, device, state, expiresAt, attempts, maybeTwice } = event;
+  const waits = state === "queued" ? `, at most until ${localTime(expiresAt)}` : "";
+  const tries = attempts > 1 ? `, handed over ${attempts} times` : "";
+  return `${message} to ${device} is ${state}${waits}${tries}${maybeTwice ? ", may have arrived twice" : ""}`;
 }
 
 function describeLink({ device, state, attempt, retryInMs, cause, description }: CliEvent & { event: "link" }): string {

@@ -224,7 +224,19 @@ async function collectGatewaySamples(
   const address = await freeAddress();
   const port = address.slice(address.indexOf(":") + 1);
   // On all interfaces, so that addresses are told; nothing but the loopback one is used.
-  const gateway = begin(["gateway", "--data", data, "--tcp", `:${port}`, "--udp", "127.0.0.1:0", "--dev", "--json"]);
+  const gateway = begin([
+    "gateway",
+    "--data",
+    data,
+    "--tcp",
+    `:${port}`,
+    "--udp",
+    "127.0.0.1:0",
+    "--http",
+    "127.0.0.1:0",
+    "--dev",
+    "--json",
+  ]);
   await gateway.environment.stdout.line((line) => line.includes('"dev"') && line.includes('"notice"'));
 
   const [device] = await ask(
@@ -238,10 +250,17 @@ async function collectGatewaySamples(
     "--save-key",
     join(folder, "pump.key"),
   );
+  const live = begin(["connect", address, "--device-id", DEVICE, "--psk", String(device?.["psk"]), "--json"]);
+  await live.environment.stdout.line((line) => line.includes('"session"'));
+  await ask("monitor", "--once");
+  live.environment.stop();
+  await live.done;
   await ask("device", "add", OTHER_DEVICE, "--nvs", join(folder, "nvs"));
   await ask("device", "rotate", OTHER_DEVICE);
   await ask("device", "rotate", "--all");
   await ask("device", "list");
+  await ask("device", "send", OTHER_DEVICE, "text", "--ttl", "1h");
+  await ask("device", "queue");
   await client(["send", address, "x", "--device-id", OTHER_DEVICE, "--json"]);
   await client(["send", address, "x", "--device-id", "02:00:00:00:00:99", "--json"]);
   await client(["send", address, "x", "--device-id", DEVICE, "--json"], "", String(device?.["psk"]));
@@ -257,6 +276,10 @@ async function collectGatewaySamples(
   await ask("factory-key", "2026-11");
   await ask("doctor");
   await ask("clock", "confirm");
+  const [token] = await ask("token", "add", "panel", "--role", "viewer");
+  await ask("token", "add", "saved", "--role", "operator", "--save-token", join(folder, "operator.token"));
+  await ask("token", "list");
+  await ask("token", "revoke", String(token?.["id"]));
   await ask("audit", "verify");
   await ask("audit", "export");
   await ask("backup", join(folder, "fleet.backup"));

@@ -13,10 +13,15 @@ export type {
   DeviceView,
   EnrolledDevice,
   GatewayStatus,
+  OutboundView,
   RefusalView,
   RotateParams,
   SeenView,
+  TokenRole,
+  TokenView,
+  SessionView,
 } from "./control/methods.ts";
+export { connectRemote, type RemoteOptions } from "./control/remote-client.ts";
 export type { CheckName, Finding, System } from "./doctor/check.ts";
 export { type DoctorRequest, examine } from "./doctor/doctor.ts";
 export { describeKeyForms, hexDigits, type KeyForms, keyForms } from "./enrol/key-forms.ts";
@@ -31,6 +36,9 @@ export { deviceAddresses } from "./gateway/device-addresses.ts";
 export type { Gateway, GatewayOptions, GatewaySession } from "./gateway/gateway.ts";
 export { openGateway } from "./gateway/open-gateway.ts";
 export { portOwner } from "./gateway/port-owner.ts";
+export type { ExtraRoute } from "./http/extra-route.ts";
+export type { HttpAddress } from "./http/http-server.ts";
+export type { HttpSettings } from "./http/http-settings.ts";
 export { DeviceKeys, deriveKey, type SealContext } from "./keys/device-keys.ts";
 export type { KeyForm } from "./keys/forms.ts";
 export { MasterSecret, type SubkeyLabel } from "./master/master-secret.ts";

@@ -11,7 +11,7 @@ export interface CryptoChoice {
 }
 
 /** The setting that forces one. */
-export const CRYPTO_VARIABLE = "USMP_CRYPTO";
+const CRYPTO_VARIABLE = "USMP_CRYPTO";
 
 /** The provider that connect() and listen() take when they are given none. Throws UsageError when USMP_CRYPTO asks for what is not there. */
 export function defaultCrypto(): CryptoProvider {

@@ -1,7 +1,7 @@
 import { constants, FrameType, Secret, sealedLength, sealFrame, type TrafficKeys } from "@usmp/protocol";
 import { native } from "./addon.ts";
 
-export const SESSION_ID = Uint8Array.from({ length: constants.SESSION_ID_LENGTH }, (_, index) => 0x50 + index);
+const SESSION_ID = Uint8Array.from({ length: constants.SESSION_ID_LENGTH }, (_, index) => 0x50 + index);
 const CLIENT_TEST_KEY = new Uint8Array(32).fill(1);
 const SERVER_TEST_KEY = new Uint8Array(32).fill(2);
 

@@ -25,4 +25,5 @@ export type {
   StreamListener,
   StreamTransport,
 } from "./transport.ts";
+export type { DatagramSender } from "./udp-batch.ts";
 export { type BindUdpOptions, bindUdp, type ConnectUdpOptions, connectUdp } from "./udp.ts";

@@ -3,6 +3,7 @@ import { promises as dns, type LookupAddress } from "node:dns";
 import { isIP, isIPv6, SocketAddress } from "node:net";
 import { MAPPED_PREFIX, plainHost } from "./address.ts";
 import { systemCode, transportError } from "./errors.ts";
+import { type DatagramSender, descriptorOf, UdpBatch } from "./udp-batch.ts";
 import type { ConnectedDatagramTransport, DatagramHandlers, DatagramTransport, PeerAddress } from "./transport.ts";
 
 export interface BindUdpOptions {
@@ -14,6 +15,8 @@ export interface BindUdpOptions {
   readonly reusePort?: boolean | undefined;
   /** A socket that is bound already; host and port are then what it is bound to. */
   readonly fd?: number | undefined;
+  /** Sends what leaves in one turn of the event loop together; without it, and where it cannot, each datagram goes Node's own way. */
+  readonly sender?: DatagramSender | undefined;
 }
 
 export interface ConnectUdpOptions {
@@ -28,7 +31,7 @@ export async function bindUdp(options: BindUdpOptions): Promise<DatagramTranspor
   const { port } = options;
   const host = options.host === "" ? undefined : options.host;
   try {
-    return new UdpTransport(await bindSocket(host, options));
+    return new UdpTransport(await bindSocket(host, options), options.sender);
   } catch (error) {
     throw transportError(`cannot listen on UDP port ${port}${host === undefined ? "" : ` of ${host}`}`, error);
   }
@@ -65,14 +68,19 @@ class UdpTransport implements DatagramTransport {
   #error: Error | undefined;
   #closing = false;
   #closed = false;
+  readonly #batch: UdpBatch | undefined;
   /** Datagrams that the kernel has not taken yet. */
   #leaving = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, sender?: DatagramSender) {
     const bound = socket.address();
     this.address = { host: plainHost(bound.address), port: bound.port };
     this.#socket = socket;
     this.#mapsIPv4 = bound.family === "IPv6";
+    const fd = sender && descriptorOf(socket);
+    if (sender !== undefined && fd !== undefined) {
+      this.#batch = new UdpBatch(sender, fd, this.#mapsIPv4, (data, to) => this.#sendOne(data, to));
+    }
     socket.on("error", (error) => this.#onError(error));
     socket.on("close", () => {
       this.#closed = true;
@@ -87,16 +95,21 @@ class UdpTransport implements DatagramTransport {
   }
 
   send(data: Uint8Array, to: PeerAddress): void {
-    if (this.#closing) return;
-    this.#leaving++;
-    const host = this.#mapsIPv4 && !to.host.includes(":") ? MAPPED_PREFIX + to.host : to.host;
-    this.#socket.send(data, to.port, host, this.#onSent);
+    if (this.#closing || this.#batch?.add(data, to) === true) return;
+    this.#sendOne(data, to);
   }
 
   close(): void {
     if (this.#closing) return;
+    this.#batch?.flush();
     this.#closing = true;
     if (this.#leaving === 0) this.#socket.close();
+  }
+
+  #sendOne(data: Uint8Array, to: PeerAddress): void {
+    this.#leaving++;
+    const host = this.#mapsIPv4 && !to.host.includes(":") ? MAPPED_PREFIX + to.host : to.host;
+    this.#socket.send(data, to.port, host, this.#onSent);
   }
 
   /** Whom a datagram came from, in the form that the driver gets to see; undefined when it is to be dropped. */
@@ -121,6 +134,7 @@ class UdpTransport implements DatagramTransport {
     if (!FATAL.has(systemCode(error) ?? "")) return;
     this.#error = error;
     this.#closing = true;
+    this.#batch?.discard();
     this.#socket.close();
   }
 

@@ -1,4 +1,5 @@
-import type { Instant } from "@usmp/protocol";
+import { type Instant, instant } from "@usmp/protocol";
+import { AlarmHeap, type HeapEntry } from "./alarm-heap.ts";
 import type { Clock } from "./clock.ts";
 
 /**
@@ -14,11 +15,12 @@ export interface AlarmOwner {
 }
 
 /** One alarm that is set again and again. It may ring early, because its owner's deadline has moved on: so activity costs no re-arming. */
-export class Alarm {
+export class Alarm implements HeapEntry {
+  /** For the heap: when it rings, while it is set. */
+  at: Instant = NEVER;
+  place = -1;
   readonly #clock: Clock;
   readonly #owner: AlarmOwner;
-  #at: Instant | undefined;
-  #cancel: (() => void) | undefined;
 
   constructor(clock: Clock, owner: AlarmOwner) {
     this.#clock = clock;
@@ -28,22 +30,22 @@ export class Alarm {
   /** Rings at `at`, or before when it was set for an earlier moment; undefined: not at all. */
   set(at: Instant | undefined): void {
     if (at === undefined) return this.clear();
-    if (this.#at !== undefined && this.#at <= at) return;
-    this.#cancel?.();
-    this.#at = at;
-    this.#cancel = this.#clock.schedule(at, this.#onTime);
+    if (this.place !== -1) {
+      if (this.at <= at) return;
+      this.clear();
+    }
+    this.at = at;
+    AlarmHeap.of(this.#clock).add(this);
   }
 
   clear(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    this.#at = undefined;
+    if (this.place !== -1) AlarmHeap.of(this.#clock).remove(this);
   }
 
-  readonly #onTime = (): void => {
-    const lateMs = this.#clock.now() - (this.#at as Instant);
-    this.#cancel = undefined;
-    this.#at = undefined;
-    this.#owner.onAlarm(lateMs);
-  };
+  /** For the heap, which has taken it out. */
+  ring(): void {
+    this.#owner.onAlarm(this.#clock.now() - this.at);
+  }
 }
+
+const NEVER = instant(Number.POSITIVE_INFINITY);

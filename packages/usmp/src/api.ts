@@ -44,7 +44,7 @@ export interface SessionSettings {
   readonly receiveBufferBytes?: number | undefined;
   /** Lets the well-known development key in. For a bench, never for production (P7). */
   readonly development?: boolean | undefined;
-  /** Cryptography to use; default: the native addon where it is built, else node:crypto (docs/performance.md). */
+  /** Cryptography to use; default: the native addon where it is built, else node:crypto (docs/native.md). */
   readonly crypto?: CryptoProvider | undefined;
   /** Time to live by; default: the process's monotonic clock. Tests pass a virtual one. */
   readonly clock?: Clock | undefined;
@@ -83,6 +83,13 @@ export interface ConnectOptions extends SessionSettings, WaitOptions {
 export type ListenAddress = number | string | { readonly host?: string | undefined; readonly port: number };
 
 export interface ListenOptions extends SessionSettings {
+  /**
+   * What devices are told. "received" (default): UDP frames are acknowledged when their message has its place in the session. "accepted": only
+   * once the application has called Session.accept() for the message, because it is safe then; on TCP, where a message has no acknowledgement,
+   * the PONG to a PING that came behind it waits for that. Messages that were read and not accepted count as unread, so that a device waits as
+   * soon as `receiveBufferBytes` are full. See docs/durable.md.
+   */
+  readonly acknowledge?: "received" | "accepted" | undefined;
   readonly tcp?: ListenAddress | undefined;
   readonly udp?: ListenAddress | undefined;
   readonly psk: Psk | PskLookup;
@@ -163,6 +170,9 @@ export interface Refusal {
   readonly breach?: Breach | undefined;
 }
 
+/** What Session.onMessage calls; a promise holds the next message back. */
+export type MessageHandler = (message: Uint8Array) => Promise<void> | undefined | void;
+
 /** An established session: an async iterable of its messages that also sends. It runs by itself, read or not. */
 export interface Session extends AsyncIterable<Uint8Array> {
   readonly deviceId: string;
@@ -190,8 +200,20 @@ export interface Session extends AsyncIterable<Uint8Array> {
    * AbortError, when `signal` gave up the wait: a message whose sending had begun is still delivered.
    */
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void>;
+  /**
+   * Called with each message, the ones that came before included: what costs the least, for a server with many sessions. While a promise
+   * that it answered is not settled, the next message waits, and the peer with it when too many do. What it throws is an uncaught
+   * exception, what it rejects with an unhandled rejection, but for a send() that the session's end cut short: `closed` tells of that. While it is set,
+   * messages are neither iterated nor received.
+   */
+  onMessage: MessageHandler | undefined;
   /** The next message, or undefined once the session has ended and everything received was read. */
   receive(options?: WaitOptions): Promise<Uint8Array | undefined>;
+  /**
+   * With `acknowledge: "accepted"`: the oldest `messages` (default 1) of those that were read and not accepted yet are safe, and the peer may know.
+   * Otherwise, and after the end, it does nothing. Throws UsageError "invalid-option" for more than were read.
+   */
+  accept(messages?: number): void;
   /**
    * Resolves when the peer has shown that it took every message whose send() had resolved before: over TCP with the PONG to a PING that
    * left behind them, over UDP at once, since send() waited for that. Several waits share a PING. Rejects DeliveryUnknownError when the

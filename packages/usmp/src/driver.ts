@@ -71,6 +71,7 @@ export abstract class Driver<C extends Connection> {
   protected abstract onClosed(orderly: boolean): void;
 
   #arm(): void {
+    if (!this.connection.timeoutMoved && this.#heldUntil === undefined) return;
     const next = this.connection.pollTimeout();
     const held = this.#heldUntil;
     this.#alarm.set(next !== undefined && held !== undefined && held > next ? held : next);

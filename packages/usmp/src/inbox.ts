@@ -2,6 +2,11 @@ interface Waiter<T> {
   readonly give: (item: T | undefined) => void;
 }
 
+/** As an iterator answers: an item, or the end. */
+export function toResult<T>(item: T | undefined): IteratorResult<T, undefined> {
+  return item === undefined ? { done: true, value: undefined } : { done: false, value: item };
+}
+
 /**
  * Items that wait for a reader, or readers that wait for an item. A reader that gives up loses nothing: what it waited for goes to
  * the next one.
@@ -24,12 +29,25 @@ export class Inbox<T> {
 
   /** Hands the item to the first reader that waits and answers true, or keeps it. */
   push(item: T): boolean {
-    const waiter = this.#waiters?.shift();
-    if (this.#waiters?.length === 0) this.#waiters = undefined;
-    if (waiter !== undefined) waiter.give(item);
-    else if (this.#items === undefined) this.#items = [item];
-    else this.#items.push(item);
+    const given = this.give(item);
+    if (!given) this.keep(item);
+    return given;
+  }
+
+  /** Hands the item to the first reader that waits; false when none does. */
+  give(item: T): boolean {
+    const waiters = this.#waiters;
+    // Mostly there is one, and then its array goes with it.
+    const waiter = waiters?.length === 1 ? waiters[0] : waiters?.shift();
+    if (waiters?.[0] === waiter || waiters?.length === 0) this.#waiters = undefined;
+    waiter?.give(item);
     return waiter !== undefined;
+  }
+
+  /** Keeps the item for whoever reads next. */
+  keep(item: T): void {
+    if (this.#items === undefined) this.#items = [item];
+    else this.#items.push(item);
   }
 
   /** Takes a kept item, if there is one. */
@@ -75,6 +93,12 @@ export class Inbox<T> {
       signal.addEventListener("abort", onAbort, { once: true });
       this.#add(waiter);
     });
+  }
+
+  /** The same as an iterator answers it: with one promise and not two, for each message of a session may be waited for. */
+  waitForResult(): Promise<IteratorResult<T, undefined>> {
+    if (this.#ended) return Promise.resolve(toResult<T>(undefined));
+    return new Promise((resolve) => this.#add({ give: (item) => resolve(toResult(item)) }));
   }
 
   #add(waiter: Waiter<T>): void {

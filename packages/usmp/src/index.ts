@@ -7,6 +7,7 @@ export type {
   ListenAddress,
   ListenLimits,
   ListenOptions,
+  MessageHandler,
   Move,
   Peer,
   Psk,

@@ -5,9 +5,7 @@ import type { DatagramDriver } from "./datagram-driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
 import type { SessionLink } from "./session.ts";
 import type { StreamDriver } from "./stream-driver.ts";
-import { aborted, type Deferred, deferred } from "./waiting.ts";
-
-const DONE: Promise<void> = Promise.resolve();
+import { aborted, type Deferred, DONE, deferred } from "./waiting.ts";
 
 /** A session's link over TCP: a message is done when the transport has taken it. */
 export class StreamLink implements SessionLink {
@@ -68,6 +66,10 @@ export class StreamLink implements SessionLink {
 
   resume(): void {
     this.#driver.resume();
+  }
+
+  accept(count: number): void {
+    this.#driver.run((connection, now) => connection.acceptMessages(count, now));
   }
 
   gone(): Promise<void> {
@@ -153,6 +155,10 @@ export class DatagramLink implements SessionLink {
 
   resume(): void {
     this.#driver.resume();
+  }
+
+  accept(count: number): void {
+    this.#driver.run((connection) => connection.acceptMessages(count));
   }
 
   /** What was sent is the kernel's as soon as it was sent. */

@@ -26,6 +26,7 @@ import { ConnectError, connectErrorOf } from "./errors.ts";
 import { DatagramLink, StreamLink } from "./links.ts";
 import { LiveSession, type SessionLink } from "./session.ts";
 import { StreamDriver } from "./stream-driver.ts";
+import { Unread } from "./unread.ts";
 
 /** One block of output memory serves all of this process's client connections. */
 const slab = new FrameSlab();
@@ -177,7 +178,7 @@ class Attempt implements ConnectionOwner {
         signal?.removeEventListener("abort", onAbort);
         if (outcome.type === "closed") reject(connectErrorOf(outcome.reason, this.#where));
         else {
-          const session = new LiveSession(link, outcome, receiveBufferBytes);
+          const session = new LiveSession(link, outcome, new Unread(receiveBufferBytes, false));
           driver.owner = session;
           resolve(session);
         }

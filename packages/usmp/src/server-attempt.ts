@@ -5,11 +5,14 @@ import type { ConnectionOwner } from "./driver.ts";
 import type { UsableKey } from "./key-policy.ts";
 import type { Candidates, KeyRing } from "./key-ring.ts";
 import { LiveSession, type SessionHost, type SessionLink } from "./session.ts";
+import { Unread } from "./unread.ts";
 
 /** What a server does with what becomes of an attempt. */
 export interface Reception extends SessionHost {
   readonly keys: KeyRing;
   readonly receiveBufferBytes: number;
+  /** Sessions wait for accept(). */
+  readonly awaitsAcceptance: boolean;
   admit(session: LiveSession): void;
   refuse(refusal: Refusal): void;
   /** Something was dropped before it reached a session. */
@@ -86,7 +89,9 @@ export class ServerAttempt implements ConnectionOwner {
   #onEstablished(event: ConnectionEvent & { readonly type: "established" }): void {
     const label = this.#keys[event.keyIndex]?.label;
     this.#finish();
-    const session = new LiveSession(this.#link, event, this.#reception.receiveBufferBytes, this.#reception, label);
+    const { receiveBufferBytes, awaitsAcceptance } = this.#reception;
+    const unread = new Unread(receiveBufferBytes, awaitsAcceptance);
+    const session = new LiveSession(this.#link, event, unread, this.#reception, label);
     this.#host.handTo(session);
     this.#reception.admit(session);
   }

@@ -20,7 +20,7 @@ import { Inbox } from "./inbox.ts";
 import { KeyRing } from "./key-ring.ts";
 import type { Reception } from "./server-attempt.ts";
 import type { LiveSession } from "./session.ts";
-import { receiveLimit } from "./settings.ts";
+import { acknowledgeOf, receiveLimit } from "./settings.ts";
 import { type AcceptorOptions, type AcceptorSocket, TcpAcceptor } from "./tcp-acceptor.ts";
 import { Turnstile } from "./turnstile.ts";
 import { UdpAcceptor } from "./udp-acceptor.ts";
@@ -56,6 +56,7 @@ export async function openServer(options: ListenOptions, part?: ServerPart): Pro
 export class LiveServer implements Server, Reception {
   readonly keys: KeyRing;
   readonly receiveBufferBytes: number;
+  readonly awaitsAcceptance: boolean;
   readonly sessions: Set<Session> = new Set();
   readonly closed: Promise<void>;
   readonly #part: ServerPart | undefined;
@@ -90,6 +91,7 @@ export class LiveServer implements Server, Reception {
     const reports = limits.reportedRefusalsPerSecond;
     this.#reports = new TokenBucket({ perSecond: reports, burst: reports }, clock.now());
     this.receiveBufferBytes = receiveLimit(options.receiveBufferBytes);
+    this.awaitsAcceptance = options.acknowledge === "accepted";
     this.#onSession = options.onSession;
     this.#onMoved = options.onMoved;
     this.#onRefused = options.onRefused;
@@ -98,6 +100,7 @@ export class LiveServer implements Server, Reception {
         crypto,
         timing,
         rekeying: this.#rekeyingOf(options.rekey),
+        acknowledge: acknowledgeOf(options.acknowledge),
         isOwnDevice: (deviceId) => own.size > 0 && own.has(formatDeviceId(deviceId)),
         hasRoom: (deviceId) => this.#hasRoom(deviceId),
       },

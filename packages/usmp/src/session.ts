@@ -5,21 +5,21 @@ import {
   type Connection,
   type ConnectionEvent,
   constants,
+  copyBytes,
   UsageError,
 } from "@usmp/protocol";
-import type { Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import type { MessageHandler, Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
 import { Confirmations } from "./confirmations.ts";
 import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
-import { Inbox } from "./inbox.ts";
+import { Handover } from "./handover.ts";
+import { Inbox, toResult } from "./inbox.ts";
+import type { Unread } from "./unread.ts";
 import { aborted, Outcome, Waiters } from "./waiting.ts";
 
 const encoder = new TextEncoder();
-
-/** Messages that may wait unread, whatever their size: an empty one costs memory too. */
-const MAX_UNREAD_MESSAGES = 4_096;
 
 /** What a session needs of its driver, whatever the transport. */
 export interface SessionLink {
@@ -36,6 +36,8 @@ export interface SessionLink {
   dismiss(reason: CloseReason): void;
   pause(): void;
   resume(): void;
+  /** So many messages, of all that came, are safe. */
+  accept(count: number): void;
   /** Resolves, after the end, when the last bytes have left this process or could not. */
   gone(): Promise<void>;
   /** Hears what concerns the link's own promises. */
@@ -60,12 +62,12 @@ export class LiveSession implements Session, ConnectionOwner {
   readonly #rekeys: Waiters<void> = new Waiters();
   readonly #closed: Outcome<CloseReason> = new Outcome();
   readonly #proven: Outcome<boolean> = new Outcome();
+  readonly #unread: Unread;
   /** Made when it is first asked for: thousands of idle sessions need none. */
   #confirmations: Confirmations | undefined;
-  readonly #receiveLimit: number;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
-  #unreadBytes = 0;
+  #handover: Handover | undefined;
   #paused = false;
   #closing = false;
   #roundTripMs: number | undefined;
@@ -74,7 +76,7 @@ export class LiveSession implements Session, ConnectionOwner {
   constructor(
     link: SessionLink,
     established: ConnectionEvent & { readonly type: "established" },
-    receiveBufferBytes: number,
+    unread: Unread,
     host?: SessionHost,
     keyLabel?: number,
   ) {
@@ -83,7 +85,7 @@ export class LiveSession implements Session, ConnectionOwner {
     this.#host = host;
     this.deviceId = formatDeviceId(established.deviceId);
     this.sessionId = formatHex(established.sessionId);
-    this.#receiveLimit = receiveBufferBytes;
+    this.#unread = unread;
     if (host === undefined) this.#proven.settle(true);
   }
 
@@ -115,7 +117,7 @@ export class LiveSession implements Session, ConnectionOwner {
 
   /** Bytes of messages that nobody has read yet. */
   get unreadBytes(): number {
-    return this.#unreadBytes;
+    return this.#unread.bytes;
   }
 
   /** True while nothing is read from the transport, because the application is behind: the silence is ours then. */
@@ -143,7 +145,18 @@ export class LiveSession implements Session, ConnectionOwner {
     };
   }
 
-  send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
+  get onMessage(): MessageHandler | undefined {
+    return this.#handover?.handler;
+  }
+
+  set onMessage(handler: MessageHandler | undefined) {
+    this.#handover?.stop();
+    this.#handover = handler && new Handover(handler, () => this.#takeKept());
+    this.#handover?.drain();
+  }
+
+  send(message: Uint8Array | string, options?: WaitOptions): Promise<void> {
+    const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
     let bytes: Uint8Array;
@@ -158,10 +171,15 @@ export class LiveSession implements Session, ConnectionOwner {
 
   receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(signal);
-    this.#noteRead(message.length);
-    return Promise.resolve(message);
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
+  }
+
+  accept(messages = 1): void {
+    const accepted = this.#unread.accept(messages);
+    if (accepted === undefined || !this.open) return;
+    this.#link.accept(accepted);
+    this.#resumeIfFree();
   }
 
   ping({ signal }: WaitOptions = {}): Promise<number> {
@@ -214,10 +232,8 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
-    this.#noteRead(message.length);
-    return Promise.resolve({ done: false, value: message });
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.waitForResult() : Promise.resolve(toResult(message));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -256,24 +272,36 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onMessage(data: Uint8Array): void {
-    if (this.#inbox.push(data)) return;
-    this.#unreadBytes += data.length;
-    if (this.#paused || !this.#full()) return;
+    if (this.#handover?.ready && this.#inbox.length === 0) {
+      this.#unread.noteReceived(data.length, true);
+      this.#handover.handle(data);
+    } else {
+      const given = this.#inbox.give(data);
+      // It lies in memory that much else shared, which it must not hold while it waits.
+      if (!given) this.#inbox.keep(copyBytes(data));
+      this.#unread.noteReceived(data.length, given);
+    }
+    if (this.#paused || !this.#unread.full) return;
     this.#paused = true;
     this.#link.pause();
   }
 
-  /** Lets the peer go on when half of what may wait is free again. */
-  #noteRead(bytes: number): void {
-    this.#unreadBytes -= bytes;
-    const free = this.#unreadBytes <= this.#receiveLimit / 2 && this.#inbox.length <= MAX_UNREAD_MESSAGES / 2;
-    if (!this.#paused || !this.open || !free) return;
-    this.#paused = false;
-    this.#link.resume();
+  #takeKept(): Uint8Array | undefined {
+    const message = this.#inbox.poll();
+    if (message !== undefined) this.#noteRead(message.length);
+    return message;
   }
 
-  #full(): boolean {
-    return this.#unreadBytes >= this.#receiveLimit || this.#inbox.length >= MAX_UNREAD_MESSAGES;
+  /** Lets the peer go on when half of what may wait is free again. */
+  #noteRead(bytes: number): void {
+    this.#unread.noteRead(bytes);
+    this.#resumeIfFree();
+  }
+
+  #resumeIfFree(): void {
+    if (!this.#paused || !this.open || !this.#unread.halfFree) return;
+    this.#paused = false;
+    this.#link.resume();
   }
 
   #onClosed(reason: CloseReason): void {
@@ -310,10 +338,6 @@ export class LiveSession implements Session, ConnectionOwner {
 function moveOf(from: Address, to: Address, proven: boolean): Move {
   const peerOf = ({ host, port }: DatagramAddress): Peer => ({ transport: "udp", host, port });
   return { from: peerOf(from as DatagramAddress), to: peerOf(to as DatagramAddress), proven };
-}
-
-function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, undefined> {
-  return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
 }
 
 /** The bytes of a message as the application gave it. Throws UsageError "message-too-long". */

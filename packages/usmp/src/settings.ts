@@ -18,3 +18,9 @@ export function countLimit(field: string, given: number | undefined, fallback: n
   if (Number.isInteger(limit) && limit >= 1) return limit;
   throw new UsageError("invalid-option", `${field} is ${limit}; it must be a whole number, at least 1`);
 }
+
+/** Checks what an acknowledgement is to say. */
+export function acknowledgeOf(given: "received" | "accepted" | undefined): "received" | "accepted" {
+  if (given === undefined || given === "received" || given === "accepted") return given ?? "received";
+  throw new UsageError("invalid-option", `acknowledge is ${JSON.stringify(given)}; it is "received" or "accepted"`);
+}

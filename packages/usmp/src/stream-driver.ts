@@ -22,6 +22,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   turnstile: Turnstile | undefined;
   #begun = false;
   #flushScheduled = false;
+  #reading = false;
   #blocked = false;
   #turnBytes = 0;
   #turnScheduled = false;
@@ -103,13 +104,20 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.turnstile === undefined) this.#handle(chunk);
-    else this.#takeTurn(this.turnstile, chunk);
+    if (this.turnstile !== undefined) this.#takeTurn(this.turnstile, chunk);
+    else this.#handle(chunk);
   }
 
   #handle(chunk: Uint8Array): void {
-    this.connection.handleBytes(chunk, this.clock.now());
-    this.drain();
+    this.#reading = true;
+    try {
+      this.connection.handleBytes(chunk, this.clock.now());
+      this.drain();
+    } finally {
+      this.#reading = false;
+    }
+    // What was answered at once leaves at once, and in one piece: a message, a PONG, the next step of a handshake.
+    if (!this.#flushScheduled && this.connection.hasTransmit) this.flush();
   }
 
   /** While a chunk waits, nothing more is read: what comes after it keeps its order. */
@@ -119,8 +127,9 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     if (!turnstile.busy) return turnstile.pass(() => this.#handle(chunk));
     // No step of a handshake is so long: it is refused at once, and keeps no memory.
     if (chunk.length > MAX_WAITING_BYTES) return this.#handle(chunk);
-    const kept = copyBytes(chunk);
     this.#transport.pause();
+    // The transport reads into the chunk's memory again.
+    const kept = copyBytes(chunk);
     const handleLater = (): void => {
       if (this.#destroyed) return;
       this.#transport.resume();
@@ -152,7 +161,7 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
   }
 
   protected override transmit(): void {
-    if (this.#flushScheduled || !this.connection.hasTransmit) return;
+    if (this.#flushScheduled || this.#reading || !this.connection.hasTransmit) return;
     this.#flushScheduled = true;
     process.nextTick(onFlush, this);
   }

@@ -1,8 +1,8 @@
 import {
   type Address,
-  DatagramEndpoint,
   constants,
   copyBytes,
+  DatagramEndpoint,
   type DatagramServer,
   type EndpointConfig,
   FrameType,
@@ -15,6 +15,7 @@ import { type DatagramAddress, DatagramDriver, datagramAddress, sendDatagram } f
 import { formatDeviceId } from "./device-id.ts";
 import { DatagramLink } from "./links.ts";
 import { ServerAttempt } from "./server-attempt.ts";
+import { nativeSockets } from "./native-sockets.ts";
 import type { AcceptorOptions, AcceptorSocket } from "./tcp-acceptor.ts";
 
 /** Datagrams a second that are reported as malformed; their addresses may be forged, so they must not crowd out what is not. */
@@ -70,7 +71,7 @@ export class UdpAcceptor {
   }
 
   static async open(options: AcceptorOptions, socket: AcceptorSocket): Promise<UdpAcceptor> {
-    return new UdpAcceptor(options, await bindUdp(socket));
+    return new UdpAcceptor(options, await bindUdp({ sender: nativeSockets(), ...socket }));
   }
 
   get address(): Peer {

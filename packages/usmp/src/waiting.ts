@@ -23,6 +23,9 @@ export function aborted<T>(waited: Promise<T>, signal: AbortSignal, giveUp: () =
   });
 }
 
+/** The promise of what is done already: whoever is given it need not wait. */
+export const DONE: Promise<void> = Promise.resolve();
+
 /** A promise with its two ends outside: for what one event settles later. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;

@@ -6,14 +6,16 @@ import { addSettingOptions, givenFlags } from "../configuration/options.ts";
 import { dataDirectory } from "../data-directory.ts";
 import type { Environment, ExitCode, OutputStream } from "../environment.ts";
 import { closedEvent, messageEvent, sessionEvent, workerEvent } from "../events.ts";
-import { CommandError } from "../failure.ts";
+import { CommandError, usage } from "../failure.ts";
 import { addJsonOption } from "../options.ts";
 import { askPassphrase } from "../passphrase.ts";
 import type { Reporter, ReportOptions } from "../reporter.ts";
 import { shellWord } from "../shell-word.ts";
+import { tellApi } from "../tell-api.ts";
 import { estimateTextBits } from "../text-strength.ts";
 import { packageVersion } from "../version.ts";
 import type { CommandContext } from "./context.ts";
+import { reportEvents } from "./gateway-events.ts";
 
 interface GatewayCommandOptions extends ReportOptions {
   readonly data?: string;
@@ -41,7 +43,7 @@ export function gatewayCommand({ environment, perform }: CommandContext): Comman
         const configuration = await configured(options, givenFlags(command), environment.variables);
         return options.printConfig
           ? printConfiguration(configuration, options.json ?? false, reporter)
-          : runGateway(options, configuration, environment, reporter);
+          : runReported(options, configuration, environment, reporter);
       }),
     );
 }
@@ -82,6 +84,21 @@ async function printConfiguration(configuration: Configuration, json: boolean, r
   return 0;
 }
 
+/** With --log-format json everything goes into the log, what keeps the gateway from starting as well. */
+async function runReported(
+  options: GatewayCommandOptions,
+  configuration: Configuration & { readonly data: { readonly value: string } },
+  environment: Environment,
+  reporter: Reporter,
+): Promise<ExitCode> {
+  if (configuration["log-format"].value === "pretty") return runGateway(options, configuration, environment, reporter);
+  if (options.json)
+    throw usage(`${configuration["log-format"].place}: not together with --json, which has a form of its own`);
+  const { LogReporter } = await import("../log-reporter.ts");
+  const log = new LogReporter(environment, configuration["log-level"].value);
+  return log.perform(() => runGateway({ ...options, quiet: true }, configuration, environment, log));
+}
+
 async function runGateway(
   options: GatewayCommandOptions,
   configuration: Configuration & { readonly data: { readonly value: string } },
@@ -111,6 +128,7 @@ async function runGateway(
     const devices = registry.deviceCount;
     await reporter.event({ event: "gateway", data: directory, devices, created, dev });
     for (const address of server.addresses) await reporter.event({ event: "listening", ...address });
+    await tellApi(gateway, directory, options, { environment, reporter });
     for (const address of server.addresses.flatMap((bound) => deviceAddresses(bound))) {
       await reporter.event({ event: "address", ...address });
     }
@@ -155,6 +173,7 @@ function watch(gateway: Gateway, echo: boolean, output: OutputStream, reporter: 
     attended.add(work);
     void work.finally(() => attended.delete(work));
   });
+  reportEvents(gateway, output, reporter);
   const refusals = new RefusalLog(output, reporter);
   gateway.onRefused((record) => refusals.add(record));
   return attended;

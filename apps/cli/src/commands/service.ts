@@ -53,7 +53,12 @@ export function serviceCommand({ environment, perform }: CommandContext): Comman
   const uninstall = add("uninstall", "stop the service and take it away; its data stays").action(
     (options: ServiceOptions) => perform(options, (reporter) => uninstallService(options, environment, reporter)),
   );
-  const group = new Command("service").description("run the gateway as a service of systemd");
+  status.addHelpText("after", STATUS_HELP);
+  uninstall.addHelpText("after", UNINSTALL_HELP);
+  const group = new Command("service")
+    .description("run the gateway as a service of systemd")
+    .helpCommand(false)
+    .addHelpText("after", INSTALL_HELP);
   for (const command of [install, status, uninstall]) group.addCommand(command);
   return group;
 }
@@ -194,3 +199,13 @@ Examples:
   $ sudo usmp service install --config /etc/usmp/gateway.yaml
   $ sudo usmp service install --master-credential /etc/usmp/master
   $ usmp service install --user                     then: loginctl enable-linger`;
+
+const STATUS_HELP = `
+Examples:
+  $ sudo usmp service status
+  $ usmp service status --user --json`;
+
+const UNINSTALL_HELP = `
+Examples:
+  $ sudo usmp service uninstall
+  $ usmp service uninstall --user`;

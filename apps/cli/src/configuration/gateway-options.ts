@@ -17,6 +17,7 @@ type Configurable = Pick<
   | "messages"
   | "http"
   | "sinks"
+  | "securityLog"
   | "workers"
 >;
 
@@ -45,7 +46,9 @@ export function gatewayOptions(configuration: Configuration, dataDirectory: stri
     },
     http: http(configuration),
     sinks: value("sinks"),
-    workers: value("workers"),
+    securityLog: value("security-log"),
+    // One is this process alone; more are processes beside it.
+    workers: value("workers") > 1 ? value("workers") : undefined,
   };
 }
 

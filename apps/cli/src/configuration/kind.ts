@@ -55,6 +55,20 @@ export const yesOrNo: Kind<boolean> = {
   print: (value) => (value ? "yes" : "no"),
 };
 
+/** One of some words. */
+export function oneOf<Word extends string>(...words: readonly [Word, ...Word[]]): Kind<Word> {
+  return {
+    placeholder: `<${words.join("/")}>`,
+    example: words[0],
+    parse({ value, field }) {
+      const word = words.find((each) => each === value);
+      if (word !== undefined) return word;
+      throw usage(`${field()} ${found(value)}: none of ${words.join(", ")}; write one of these`);
+    },
+    print: (value) => value,
+  };
+}
+
 export function wholeNumber(minimum: number, maximum: number): Kind<number> {
   return {
     placeholder: "<n>",

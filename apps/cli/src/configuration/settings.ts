@@ -1,7 +1,7 @@
 import type { SinkSettings } from "@usmp/gateway";
 import { DEFAULT_LIMITS, type Limits } from "@usmp/protocol";
 
-import { type Kind, list, size, time, wholeNumber, yesOrNo } from "./kind.ts";
+import { type Kind, list, oneOf, size, time, wholeNumber, yesOrNo } from "./kind.ts";
 import {
   command,
   databaseUrl,
@@ -13,6 +13,9 @@ import {
 } from "./place-kinds.ts";
 import type { Setting } from "./setting.ts";
 import { sinks } from "./sinks-kind.ts";
+
+/** The least that a log of JSON lines has. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** What each setting is once it was read. Times in milliseconds, sizes in bytes; null: off. */
 export interface Values extends LimitValues {
@@ -43,6 +46,9 @@ export interface Values extends LimitValues {
   readonly workers: number;
   readonly dev: boolean;
   readonly echo: boolean;
+  readonly "log-format": "pretty" | "json";
+  readonly "log-level": LogLevel;
+  readonly "security-log": string | undefined;
 }
 
 /** limit-sessions, limit-handshakes-per-source…: docs/limits.md has their reasons. */
@@ -215,7 +221,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Values[Name]> }
     group: "Operation",
     kind: wholeNumber(1, 64),
     initial: "1",
-    description: "share the ports and the work among so many processes; the registry stays in the first (workers.md)",
+    description: "share the ports and the work among so many processes beside this one; 1: this one alone",
   },
   dev: {
     group: "Operation",
@@ -224,6 +230,27 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Values[Name]> }
     description: "let the published development key be a device's key, for a bench: every screen and the log say so",
   },
   echo: { group: "Operation", kind: yesOrNo, initial: "no", description: "send each message back" },
+  "log-format": {
+    group: "Operation",
+    kind: oneOf("pretty", "json"),
+    initial: "pretty",
+    description:
+      "how standard output tells what happens: lines for people, or a log of JSON lines without payloads (observability.md)",
+  },
+  "log-level": {
+    group: "Operation",
+    kind: oneOf("info", "debug", "warn", "error"),
+    initial: "info",
+    description: "with log-format json: the least level that is written; debug has each message, without what is in it",
+  },
+  "security-log": {
+    group: "Operation",
+    kind: path,
+    initial: undefined,
+    unset: "none",
+    description:
+      "a file that gets a copy of the audit: what was done to keys and tokens and by whom, and who was refused",
+  },
   ...limits(),
 };
 

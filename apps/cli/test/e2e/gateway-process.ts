@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, Secret, type Session } from "usmp";
 import { afterEach, expect } from "vitest";
-import { type Child, type Exit, finished, usmp } from "./process.ts";
+import { BIN, Child, type Exit, finished, usmp } from "./process.ts";
 
 /** A gateway as a process of its own, on a data directory of its own and free ports. */
 export class GatewayProcess {
@@ -17,15 +17,18 @@ export class GatewayProcess {
     this.data = data;
   }
 
+  /** `files`: how many descriptors it may have. */
   static async start(
     data: string = newDirectory(),
     words: readonly string[] = [],
     variables: Readonly<Record<string, string>> = {},
+    files?: number,
   ): Promise<GatewayProcess> {
-    const child = usmp(
-      ["gateway", "--data", data, "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--json", ...words],
-      variables,
-    );
+    const own = ["gateway", "--data", data, "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--json", ...words];
+    const child =
+      files === undefined
+        ? usmp(own, variables)
+        : new Child("sh", ["-c", `ulimit -n ${files} && exec "$0" "$@"`, process.execPath, BIN, ...own], variables);
     const gateway = new GatewayProcess(child, data);
     await gateway.address("udp");
     return gateway;

@@ -70,6 +70,10 @@ export class TmuxTerminal {
     this.#tmux("send-keys", ...keys);
   }
 
+  resize(columns: number, rows: number): void {
+    this.#control.stdin?.write(`refresh-client -C ${columns}x${rows}\n`);
+  }
+
   /** The rows of the screen, with escape sequences when `styled`. */
   screen(styled = false): string[] {
     const text = this.#tmux("capture-pane", "-p", ...(styled ? ["-e"] : []));

@@ -57,6 +57,8 @@ export interface AuditLog {
   appendRefusals(rows: readonly RefusalSummary[]): Promise<void>;
   /** What was sent to whom and by whom, never what. */
   appendSends(rows: readonly SendSummary[]): Promise<void>;
+  /** The newest row's; 0 when there is none. */
+  readonly headSeq: number;
   rows(from?: number): AsyncIterable<AuditRow>;
   verify(): Promise<AuditVerdict>;
 }

@@ -4,6 +4,7 @@ import type { DeviceSessions } from "../gateway/device-sessions.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
 import type { Observed } from "../observe/observed.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
+import type { Inbound } from "../messages/inbound/open-inbound.ts";
 import type { MessageStorage } from "../messages/storage.ts";
 import type { Actor, WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
@@ -16,6 +17,7 @@ export interface ControlContext {
   readonly opened: OpenedRegistry;
   readonly storage: MessageStorage;
   readonly outbound: OutboundQueue;
+  readonly inbound: Inbound;
   readonly sessions: DeviceSessions;
   readonly refusals: Refusals;
   readonly events: GatewayEvents;

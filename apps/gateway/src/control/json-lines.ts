@@ -29,6 +29,8 @@ export async function* readLines(socket: Socket): AsyncGenerator<unknown> {
 export async function writeLine(socket: Socket, value: unknown): Promise<void> {
   if (socket.destroyed) throw new GatewayError("control", "the connection to the gateway has ended");
   if (socket.write(`${JSON.stringify(value)}\n`)) return;
+  // As many wait as have asked at once: Node would take that for a leak.
+  socket.setMaxListeners(0);
   await new Promise<void>((resolve) => {
     const done = (): void => {
       socket.off("drain", done).off("close", done);

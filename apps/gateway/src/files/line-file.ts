@@ -57,6 +57,15 @@ export class LineFile {
     }
   }
 
+  /** Undefined when there is none. */
+  async lastLine(): Promise<string | undefined> {
+    const file = await this.#current();
+    const { size } = await file.stat();
+    const from = Math.max(0, size - TAIL_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
+    return buffer.subarray(0, bytesRead).toString("utf8").split("\n").at(-2);
+  }
+
   async close(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;

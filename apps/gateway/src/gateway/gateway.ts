@@ -1,6 +1,7 @@
 import type { Clock, ListenOptions, Server, Session } from "usmp";
 import type { HealthView } from "../control/methods.ts";
 import type { GatewayEvents } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
 import type { HttpSettings } from "../http/http-settings.ts";
 import type { DiskExposure, MasterSource, MasterSurroundings } from "../master/sources.ts";
 import type { MessageSettings } from "../messages/messages.ts";
@@ -27,6 +28,8 @@ export interface GatewayOptions extends Pick<ListenOptions, "tcp" | "udp" | "lim
   /** undefined: no HTTP. */
   readonly http?: HttpSettings | undefined;
   readonly sinks?: readonly SinkSettings[] | undefined;
+  /** A file that gets a copy of the audit, line by line. */
+  readonly securityLog?: string | undefined;
   /** So many processes share the ports; the registry stays in this one. 1, the default: none but this one. See docs/workers.md. */
   readonly workers?: number | undefined;
   /** With `workers`: hears of a worker process that has begun or ended. */
@@ -43,6 +46,10 @@ export interface Gateway {
   readonly created: boolean;
   readonly masterExposure: DiskExposure;
   readonly events: GatewayEvents;
+  /** Where the HTTP API is, if it is. */
+  readonly httpAddress: HttpAddress | undefined;
+  /** The token of the first admin, once, on the first start with HTTP: for the owner's eyes, never for a log. */
+  takeFirstToken(): string | undefined;
   /** The newest session of a device that is active. */
   session(id: string): GatewaySession | undefined;
   /** Called with each session that is established. */

@@ -6,6 +6,8 @@ import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
+import type { HttpAddress } from "../http/http-server.ts";
+import { type Inbound, openInbound } from "../messages/inbound/open-inbound.ts";
 import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
@@ -16,6 +18,7 @@ import type { RefusalRecord } from "../why/refusal-record.ts";
 import { Refusals } from "../why/refusals.ts";
 import { DeviceSessions } from "./device-sessions.ts";
 import type { Gateway, GatewayOptions, GatewaySession } from "./gateway.ts";
+import { type OpenedHttp, openHttp } from "./open-http.ts";
 
 /** Graces end, and what was refused is written, within so long. */
 const HOUSEKEEPING_MS = 1_000;
@@ -62,9 +65,11 @@ class LiveGateway implements Gateway {
   readonly #refusals: Refusals;
   readonly #observed: Observed;
   readonly #listeners: Set<(session: GatewaySession) => void> = new Set();
+  #inbound: Inbound | undefined;
   #outbound: OutboundQueue | undefined;
   #server: Server | undefined;
   #control: ControlServer | undefined;
+  #http: OpenedHttp | undefined;
   #cancelHousekeeping: (() => void) | undefined;
   #housekeeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -96,6 +101,7 @@ class LiveGateway implements Gateway {
 
   async open(options: GatewayOptions): Promise<void> {
     await this.#refusals.load();
+    this.#inbound = await openInbound(this.#opened, this.#storage, options.messages, this.events, this.#clock);
     await this.#observed.open();
     this.#outbound = await openOutbound({
       opened: this.#opened,
@@ -113,6 +119,7 @@ class LiveGateway implements Gateway {
       crypto: options.crypto,
       development: options.development,
       clock: this.#clock,
+      acknowledge: options.messages?.durable ? "accepted" : "received",
       // The labels are generations; 0 are decoys, which prove nothing. Always two, so that every id costs the same.
       psk: (id) => this.registry.candidates(id).map(({ key, generation }) => ({ psk: key, label: generation })),
       onSession: (session) => this.#admit(session),
@@ -120,27 +127,41 @@ class LiveGateway implements Gateway {
       onRefused: (refusal) => this.#refusals.note(refusal),
       ...((options.workers ?? 1) === 1 ? {} : { workers: options.workers, onWorker: options.onWorker }),
     });
+    const methods = createControlMethods({
+      server: this.#server,
+      opened: this.#opened,
+      storage: this.#storage,
+      inbound: this.#inbound,
+      outbound: this.#outbound,
+      sessions: this.#sessions,
+      refusals: this.#refusals,
+      events: this.events,
+      observed: this.#observed,
+      options,
+      startedAt: this.#opened.wallClock.now(),
+    });
     this.#control = await ControlServer.open(
       options.dataDirectory,
       { version: options.version, dev: options.development },
-      createControlMethods({
-        server: this.#server,
-        opened: this.#opened,
-        storage: this.#storage,
-        outbound: this.#outbound,
-        sessions: this.#sessions,
-        refusals: this.#refusals,
-        events: this.events,
-        observed: this.#observed,
-        options,
-        startedAt: this.#opened.wallClock.now(),
-      }),
+      methods,
     );
+    this.#http = await openHttp(options, methods, this.#opened, {
+      clock: this.#clock,
+      observed: this.#observed,
+    });
     this.#scheduleHousekeeping();
   }
 
   get server(): Server {
     return this.#server as Server;
+  }
+
+  get httpAddress(): HttpAddress | undefined {
+    return this.#http?.server.address;
+  }
+
+  takeFirstToken(): string | undefined {
+    return this.#http?.takeFirstToken();
   }
 
   session(id: string): GatewaySession | undefined {
@@ -175,14 +196,18 @@ class LiveGateway implements Gateway {
     this.#observed.sampler.add(admitted);
     const facts = factsOf(admitted);
     const now = (): number => this.#opened.wallClock.now();
-    void session.closed.then((reason) => {
+    const inbound = this.#inbound as Inbound;
+    void session.closed.then(async (reason) => {
       this.#sessions.remove(admitted);
-      this.events.emit({ type: "session-ended", time: now(), reason, ...facts });
       this.#refusals.noteEnd(session, reason);
+      // Its messages are told first.
+      await read;
+      this.events.emit({ type: "session-ended", time: now(), reason, ...facts });
     });
     // A proof that cannot be written now is kept and written later; the session is good all the same.
     this.registry.noteProven(session.deviceId, admitted.generation).catch(() => {});
     this.events.emit({ type: "session", time: now(), ...facts });
+    const read = inbound.intake.read(admitted);
     this.#outbound?.onSession(admitted);
     for (const listener of this.#listeners) listener(admitted);
   }
@@ -205,18 +230,21 @@ class LiveGateway implements Gateway {
   async #keepHouse(): Promise<void> {
     await this.registry.endGraces().catch(() => {});
     await this.#refusals.save().catch(() => {});
+    this.#inbound?.keepHouse();
     await this.#outbound?.keepHouse();
   }
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
+    await this.#http?.server.close();
     await this.#control?.close();
     await this.#outbound?.stop(FATES_MS);
     await this.#server?.close();
+    await this.#inbound?.intake.close();
     await this.#outbound?.close();
-    await this.#observed.close();
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
+    await this.#observed.close();
     await this.#storage.close();
     await this.registry.close();
   }

@@ -26,7 +26,7 @@ export function checkSettings({ host, tls, insecure, allowedOrigins }: HttpSetti
 }
 
 /** Whether a request names us: a page whose name was rebound to our address (DNS rebinding) names its own host. */
-export function isOurHost(request: IncomingMessage, { host, allowedHosts }: HttpSettings): boolean {
+function isOurHost(request: IncomingMessage, { host, allowedHosts }: HttpSettings): boolean {
   const name = hostName(request.headers.host);
   if (name === undefined) return false;
   if (name === "localhost" || name === host.toLowerCase()) return true;
@@ -36,7 +36,7 @@ export function isOurHost(request: IncomingMessage, { host, allowedHosts }: Http
 }
 
 /** What a page's origin is to us. "none": no browser page speaks, or it does not say so. */
-export function judgeOrigin(request: IncomingMessage, settings: HttpSettings): "none" | "allowed" | "foreign" {
+function judgeOrigin(request: IncomingMessage, settings: HttpSettings): "none" | "allowed" | "foreign" {
   const { origin } = request.headers;
   if (origin === undefined) return "none";
   const scheme = (request.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http";
@@ -63,7 +63,7 @@ export function admit(request: IncomingMessage, settings: HttpSettings): "none" 
   );
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 

@@ -74,7 +74,7 @@ function tooMany(message: string): HttpProblem {
 }
 
 /** Where a request comes from: the connection's address. What a proxy says of it is not believed: anybody can say it. */
-export function addressOf(request: IncomingMessage): string {
+function addressOf(request: IncomingMessage): string {
   return plainAddress(request.socket.remoteAddress);
 }
 

@@ -4,7 +4,7 @@ import { badRequest, HttpProblem, quoted } from "./problem.ts";
 import type { Route } from "./routes/route.ts";
 
 /** Bytes of a request's body, at most. */
-export const LONGEST_BODY = 65_536;
+const LONGEST_BODY = 65_536;
 /** Objects and lists within each other, at most: no method takes more than four. */
 const DEEPEST = 16;
 const MOST_FIELDS = 64;
@@ -110,7 +110,7 @@ function fromText(name: string, text: string, kinds: ParamKinds): unknown {
   }
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }
 

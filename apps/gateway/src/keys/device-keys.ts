@@ -8,7 +8,7 @@ import type { DeviceId } from "../records.ts";
 export interface SealContext {
   readonly id: DeviceId;
   readonly generation: number;
-  readonly purpose: "device-key" | "old-master" | "audit-key" | "fingerprint-key" | "payload";
+  readonly purpose: "device-key" | "old-master" | "audit-key" | "fingerprint-key" | "message-key";
 }
 
 const KEY_LENGTH = 32;

@@ -2,7 +2,7 @@ import { hkdfSync } from "node:crypto";
 import { Secret } from "@usmp/protocol";
 
 /** What subkeys are for; each is HKDF-SHA256(master, info = "usmp master " || label), 32 bytes. docs/keys.md has vectors. */
-export type SubkeyLabel = "derive" | "seal" | "audit" | "backup";
+export type SubkeyLabel = "derive" | "seal" | "audit" | "backup" | "messages";
 
 export const MASTER_LENGTH = 32;
 const SUBKEY_LENGTH = 32;

@@ -19,7 +19,8 @@ export interface InboundMessage {
 /**
  * queued: it waits for its device, or for its turn. sent: it was handed to a session, and what became of it is not known yet.
  * confirmed: the device has it (UDP: UTACK; TCP: the PONG to a PING that was sent after it). expired: its time to live ended before
- * that. cancelled: its sender took it back while it was queued, or its device was deleted or revoked.
+ * that. cancelled: its sender took it back while it was queued, its device was deleted or revoked, or what is stored of it
+ * does not open.
  */
 export type OutboundState = "queued" | "sent" | "confirmed" | "expired" | "cancelled";
 

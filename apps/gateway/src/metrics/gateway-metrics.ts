@@ -116,6 +116,9 @@ export class GatewayMetrics {
         if (cause.cause !== "malformed-frame" || cause.during === "handshake") increment(this.#refused, cause.cause);
         break;
       }
+      case "registry":
+      case "notice":
+        break;
     }
   }
 

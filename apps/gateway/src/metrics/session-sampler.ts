@@ -4,7 +4,16 @@ import type { GatewaySession } from "../gateway/gateway.ts";
 import type { WallMs } from "../records.ts";
 
 /** What all sessions of one transport have done together since the start, those that have ended included. */
-export type SessionTotals = { -readonly [Field in CountedField]: number } & { rekeys: number };
+export interface SessionTotals {
+  messagesReceived: number;
+  messagesSent: number;
+  bytesReceived: number;
+  bytesSent: number;
+  framesReceived: number;
+  framesSent: number;
+  retransmissions: number;
+  rekeys: number;
+}
 
 /** What is known of one session beside its own counters. */
 export interface SessionPace {
@@ -14,17 +23,6 @@ export interface SessionPace {
   /** When its device was last heard, to within the time between two looks. */
   readonly seenAt: WallMs;
 }
-
-const COUNTED = [
-  "messagesReceived",
-  "messagesSent",
-  "bytesReceived",
-  "bytesSent",
-  "framesReceived",
-  "framesSent",
-  "retransmissions",
-] as const;
-type CountedField = (typeof COUNTED)[number];
 
 interface Known extends SessionPace {
   readonly session: GatewaySession["session"];
@@ -51,7 +49,7 @@ export class SessionSampler {
   readonly #clock: Clock;
   readonly #wallNow: () => WallMs;
   readonly #known: Map<GatewaySession, Known> = new Map();
-  readonly #totals: Readonly<Record<TransportName, SessionTotals>> = { tcp: zero(), udp: zero() };
+  readonly #totals: Readonly<Record<TransportName, SessionTotals>> = { tcp: { ...ZERO }, udp: { ...ZERO } };
   readonly #dropped: Map<string, number> = new Map();
   #lookedAt: Instant | undefined;
   #looking: Promise<void> | undefined;
@@ -134,16 +132,25 @@ export class SessionSampler {
     this.#lookedAt = this.#clock.now();
   }
 
+  #countDropped(cause: string, now: SessionStatistics, before: SessionStatistics): void {
+    const more = (now.dropped[cause] ?? 0) - (before.dropped[cause] ?? 0);
+    if (more > 0) this.#dropped.set(cause, (this.#dropped.get(cause) ?? 0) + more);
+  }
+
   #count(known: Known): void {
     const before = known.counted;
     const now = known.session.statistics;
     const totals = this.#totals[known.transport];
-    for (const field of COUNTED) totals[field] += now[field] - before[field];
+    // Field by field: a loop over their names costs five times as much, and there are ten thousand sessions.
+    totals.messagesReceived += now.messagesReceived - before.messagesReceived;
+    totals.messagesSent += now.messagesSent - before.messagesSent;
+    totals.bytesReceived += now.bytesReceived - before.bytesReceived;
+    totals.bytesSent += now.bytesSent - before.bytesSent;
+    totals.framesReceived += now.framesReceived - before.framesReceived;
+    totals.framesSent += now.framesSent - before.framesSent;
+    totals.retransmissions += now.retransmissions - before.retransmissions;
     totals.rekeys += now.epoch - before.epoch;
-    for (const [cause, count] of Object.entries(now.dropped)) {
-      const more = count - (before.dropped[cause] ?? 0);
-      if (more > 0) this.#dropped.set(cause, (this.#dropped.get(cause) ?? 0) + more);
-    }
+    for (const cause in now.dropped) this.#countDropped(cause, now, before);
     known.counted = now;
     if (now.bytesReceived > before.bytesReceived) known.seenAt = this.#wallNow();
     const passed = this.#clock.now() - known.at;
@@ -155,8 +162,15 @@ export class SessionSampler {
   }
 }
 
-function zero(): SessionTotals {
-  return { ...(Object.fromEntries(COUNTED.map((field) => [field, 0])) as Record<CountedField, number>), rekeys: 0 };
-}
+const ZERO: Readonly<SessionTotals> = {
+  messagesReceived: 0,
+  messagesSent: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  framesReceived: 0,
+  framesSent: 0,
+  retransmissions: 0,
+  rekeys: 0,
+};
 
-const NOTHING: SessionStatistics = { ...zero(), dropped: {}, epoch: 0, roundTripMs: undefined };
+const NOTHING: SessionStatistics = { ...ZERO, dropped: {}, epoch: 0, roundTripMs: undefined };

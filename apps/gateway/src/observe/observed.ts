@@ -1,8 +1,10 @@
+import { resolve } from "node:path";
 import type { Clock, Server } from "usmp";
 import type { HealthView } from "../control/methods.ts";
 import type { GatewayEvents } from "../events/gateway-events.ts";
 import type { GatewayOptions } from "../gateway/gateway.ts";
 import { health } from "../health/health.ts";
+import { SecurityLog } from "../logs/security-log.ts";
 import { messageOf } from "../master/secret-file.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import type { MessageStorage } from "../messages/storage.ts";
@@ -11,11 +13,12 @@ import { reportToOpenTelemetry } from "../metrics/open-telemetry.ts";
 import { processMetricsText } from "../metrics/process-metrics.ts";
 import { prometheusText } from "../metrics/prometheus-text.ts";
 import { SessionSampler } from "../metrics/session-sampler.ts";
+import type { WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import { type OpenSinks, openSinks } from "../sinks/open-sinks.ts";
 
 export interface ObservedParts {
-  readonly options: Pick<GatewayOptions, "version" | "dataDirectory" | "tcp" | "udp" | "sinks">;
+  readonly options: Pick<GatewayOptions, "version" | "dataDirectory" | "tcp" | "udp" | "sinks" | "securityLog">;
   readonly opened: OpenedRegistry;
   readonly clock: Clock;
   readonly events: GatewayEvents;
@@ -36,6 +39,7 @@ export class Observed {
   #storage: Pick<MessageStorage, "check"> | undefined;
   #outbound: Pick<OutboundQueue, "depth"> | undefined;
   #sinks: OpenSinks = NO_SINKS;
+  #securityLog: SecurityLog | undefined;
   #stopTelemetry: () => void = () => {};
 
   constructor(parts: ObservedParts) {
@@ -55,11 +59,26 @@ export class Observed {
     });
   }
 
-  /** Before anything listens: what is wrong with a sink keeps the gateway from starting. */
+  /** Before anything listens: what is wrong with a sink or the security log keeps the gateway from starting. */
   async open(): Promise<void> {
     const { options, events, clock, opened } = this.#parts;
-    const { dataDirectory, sinks = [], version } = options;
-    this.#sinks = await openSinks(sinks, { dataDirectory, events, clock, wallNow: () => opened.wallClock.now() });
+    const { dataDirectory, sinks = [], securityLog, version } = options;
+    const wallNow = (): WallMs => opened.wallClock.now();
+    if (securityLog !== undefined) {
+      this.#securityLog = await SecurityLog.open({
+        path: resolve(dataDirectory, securityLog),
+        registry: opened.registry,
+        clock,
+        onTrouble: (message) =>
+          events.emit({
+            type: "notice",
+            time: wallNow(),
+            topic: "security-log",
+            message: `the security log ${message}`,
+          }),
+      });
+    }
+    this.#sinks = await openSinks(sinks, { dataDirectory, events, clock, wallNow });
     this.#stopTelemetry = await reportToOpenTelemetry(this.#metrics, events, version);
   }
 
@@ -99,9 +118,9 @@ export class Observed {
     return Promise.race([asked, late]);
   }
 
-  /** Hands what waits to the sinks; bounded. */
+  /** Hands what waits to the sinks, bounded, and the last rows of the audit to the security log. */
   async close(): Promise<void> {
-    await this.#sinks.close();
+    await Promise.all([this.#sinks.close(), this.#securityLog?.close()]);
     this.#stopTelemetry();
     this.sampler.close();
     this.#metrics.close();

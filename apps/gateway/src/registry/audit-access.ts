@@ -59,6 +59,10 @@ export class AuditAccess implements AuditLog {
     });
   }
 
+  get headSeq(): number {
+    return this.#chain.head.seq;
+  }
+
   rows(from?: number): AsyncIterable<AuditRow> {
     return auditRows(this.#db, from);
   }

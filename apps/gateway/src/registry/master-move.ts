@@ -166,6 +166,7 @@ export class MasterMove {
       const sealed = Buffer.from(this.#vault.resealAudit(id, keys));
       await scope.sql.updateTable("masters").set({ sealed_audit: sealed }).where("id", "=", id).execute();
     }
+    await this.#vault.storeMessageKeys(scope.sql, keys);
     const sealed = this.#vault.sealMaster(from, keys);
     await scope.sql
       .updateTable("masters")

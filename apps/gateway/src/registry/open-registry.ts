@@ -19,6 +19,7 @@ import { DeviceChanges } from "./device-changes.ts";
 import { DeviceCopy } from "./device-copy.ts";
 import { LAST_RUN, LiveRegistry } from "./live-registry.ts";
 import { MasterMove } from "./master-move.ts";
+import type { MessageKeys } from "./message-keys.ts";
 import { migrate } from "./migrate.ts";
 import { openStorage, type StorageOptions } from "./open-storage.ts";
 import type { Registry, RegistryChange } from "./registry.ts";
@@ -44,6 +45,7 @@ export interface OpenedRegistry {
   /** The first run: it made the database, and the master if that was its to make. */
   readonly created: boolean;
   readonly masterId: string;
+  readonly messageKeys: MessageKeys;
   readonly exposure: DiskExposure;
 }
 
@@ -78,6 +80,7 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenedRegi
       wallClock,
       created: opened.created,
       masterId: vault.master.id,
+      messageKeys: vault.messageKeys,
       exposure: diskExposure(source, where),
     };
   } catch (error) {

@@ -1,10 +1,11 @@
 import { createHash, createHmac, randomFillSync } from "node:crypto";
 import { canonicalHmacKey, Secret } from "@usmp/protocol";
 import { GatewayError } from "../errors.ts";
-import { DeviceKeys, deriveKey } from "../keys/device-keys.ts";
+import { DeviceKeys, deriveKey, type SealContext } from "../keys/device-keys.ts";
 import { MasterSecret } from "../master/master-secret.ts";
 import type { DeviceId, KeyOrigin } from "../records.ts";
-import type { Database } from "./schema.ts";
+import { MessageKeys } from "./message-keys.ts";
+import type { Change, Database } from "./schema.ts";
 
 /** What the database knows of a key that is good. */
 export interface StoredKey {
@@ -24,6 +25,7 @@ export class Vault {
   #master: MasterSecret;
   readonly #keys: Map<string, DeviceKeys> = new Map();
   readonly #auditKeys: Map<string, Secret> = new Map();
+  readonly messageKeys: MessageKeys = new MessageKeys();
   readonly #batchKeys: Map<string, Secret> = new Map();
   readonly #fingerprintKey: Secret;
   /** Opened in place of a sealed key where there is none, so that every candidate costs the same. */
@@ -106,6 +108,18 @@ export class Vault {
     }
   }
 
+  /** Writes the keys of stored messages, all masters' up to now, sealed under the next one. */
+  async storeMessageKeys(change: Change, under: DeviceKeys): Promise<void> {
+    for (const [id, key] of this.messageKeys.all()) {
+      const value = Buffer.from(under.seal(key, messageKey(id))).toString("base64");
+      await change
+        .insertInto("meta")
+        .values({ key: `${MESSAGE_KEY}${id}`, value })
+        .onConflict((conflict) => conflict.column("key").doUpdateSet({ value }))
+        .execute();
+    }
+  }
+
   resealAudit(masterId: string, under: DeviceKeys): Uint8Array {
     return under.seal(this.#auditKeys.get(masterId) as Secret, AUDIT);
   }
@@ -130,6 +144,14 @@ export class Vault {
 
   /** Takes in what the database has of former masters. */
   async loadFormer(db: Database): Promise<void> {
+    for (const { key, value } of await db
+      .selectFrom("meta")
+      .selectAll()
+      .where("key", "like", `${MESSAGE_KEY}%`)
+      .execute()) {
+      const id = key.slice(MESSAGE_KEY.length);
+      this.messageKeys.add(id, this.current.open(new Uint8Array(Buffer.from(value, "base64")), messageKey(id)));
+    }
     for (const row of await db.selectFrom("masters").selectAll().where("state", "!=", "current").execute()) {
       if (row.sealed_audit !== null)
         this.#auditKeys.set(row.id, this.current.open(new Uint8Array(row.sealed_audit), AUDIT));
@@ -144,6 +166,7 @@ export class Vault {
     this.#master.wipe();
     this.#fingerprintKey.wipe();
     this.#dummyKey.wipe();
+    this.messageKeys.wipe();
     for (const keys of this.#keys.values()) keys.wipe();
     for (const key of [...this.#auditKeys.values(), ...this.#batchKeys.values()]) key.wipe();
   }
@@ -152,6 +175,7 @@ export class Vault {
     const keys = new DeviceKeys(master);
     this.#keys.set(master.id, keys);
     this.#auditKeys.set(master.id, master.subkey("audit"));
+    this.messageKeys.moveTo(master);
     return keys;
   }
 
@@ -178,6 +202,12 @@ function randomSecret(length: number): Secret {
   const bytes = new Uint8Array(new ArrayBuffer(length));
   randomFillSync(bytes);
   return Secret.adopt(bytes);
+}
+
+const MESSAGE_KEY = "message_key:";
+
+function messageKey(masterId: string): SealContext {
+  return { id: masterId, generation: 0, purpose: "message-key" };
 }
 
 const DUMMY = { id: REGISTRY, generation: 0, purpose: "device-key" } as const;

@@ -1,3 +1,4 @@
+import { jsonLine } from "../files/json-line.ts";
 import { LineFile } from "../files/line-file.ts";
 import { messageOf } from "../master/secret-file.ts";
 import { messageObject } from "./message-json.ts";
@@ -28,7 +29,7 @@ export async function openFileSink(given: Readonly<Record<string, unknown>>, con
   return {
     async deliver(batch) {
       try {
-        await file.append(batch.map((message) => `${JSON.stringify(messageObject(message))}\n`).join(""));
+        await file.append(batch.map((message) => jsonLine(messageObject(message))).join(""));
       } catch (error) {
         throw new SinkError(messageOf(error), { retry: true, cause: error });
       }

@@ -1,3 +1,4 @@
+import { cryptoChoice } from "@usmp/crypto";
 import { once } from "node:events";
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -170,6 +171,11 @@ describe("doctor", () => {
   test("Node 20 is past its end of life", async () => {
     expect(of(await run({ nodeVersion: "20.20.2" }), "versions")[0]?.status).toBe("warning");
     expect(of(await run(), "versions")[0]?.status).toBe("ok");
+  });
+
+  test("the cryptography in use, and why it is that", async () => {
+    const { crypto, why } = cryptoChoice();
+    expect(of(await run(), "versions").map(({ says }) => says)).toContain(`crypto: ${crypto.name} (${why})`);
   });
 
   test("a check that fails is a finding, and the others still run", async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SeededRandom, UdpRelay } from "@usmp/testkit";
 import { connect, type Session } from "usmp";
@@ -129,6 +130,14 @@ test("latencies of store and delivery, the fate of messages to devices, and sink
     'usmp_sink_waiting{sink="log"}': 0,
     'usmp_sink_dropped_total{sink="log",reason="buffer-full"}': 0,
   });
+});
+
+test("docs/observability.md lists them all, and no other", async () => {
+  const testGateway = await TestGateway.open(newHome());
+  const text = await testGateway.gateway.metricsText();
+  const names = [...text.matchAll(/^# TYPE (usmp_\w+) (\w+)$/gm)].map(([, name]) => name as string);
+  const page = readFileSync(new URL("../../../../docs/observability.md", import.meta.url), "utf8");
+  expect([...page.matchAll(/^\| `(usmp_\w+)` \|/gm)].map(([, name]) => name as string).sort()).toEqual(names.sort());
 });
 
 describe.skipIf(!hasPromtool())("promtool", () => {

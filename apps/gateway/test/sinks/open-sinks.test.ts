@@ -141,6 +141,14 @@ describe("a sink of one's own", () => {
   });
 });
 
+test("docs/sinks.md lists the reasons for drops", async () => {
+  const { sinks } = await open(settings("f", "file", { path: "f" }));
+  const reasons = Object.keys(sinks.statistics[0]?.dropped ?? {});
+  expect([...DOCS.matchAll(/^\| `([a-z-]+)` \| (?=the sink|it |the gateway)/gm)].map(([, name]) => name)).toEqual(
+    reasons,
+  );
+});
+
 describe("what is wrong is named", () => {
   test.each([
     [settings("a", "webhok"), 'sink "a", type "webhok": there is no such type; did you mean "webhook"?'],

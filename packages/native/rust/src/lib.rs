@@ -13,6 +13,8 @@ mod slab;
 mod sockets;
 mod store;
 mod traffic_keys;
+#[cfg(test)]
+mod wycheproof;
 
 use binding::{Answer, Arguments, Export, Fault};
 

@@ -25,7 +25,9 @@ mod linux {
     use crate::binding::{Answer, Arguments, Fault};
     use rustix::io::Errno;
     use rustix::net::addr::SocketAddrArg;
-    use rustix::net::{self, AddressFamily, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt};
+    use rustix::net::{
+        self, AddressFamily, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt,
+    };
     use std::io::IoSlice;
     use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
     use std::os::fd::{BorrowedFd, IntoRawFd};
@@ -93,7 +95,11 @@ mod linux {
         Ok(Answer::Number(done as f64))
     }
 
-    fn send_batch(socket: BorrowedFd<'_>, payloads: &[[IoSlice<'_>; 1]], addresses: &[SocketAddrAny]) -> rustix::io::Result<usize> {
+    fn send_batch(
+        socket: BorrowedFd<'_>,
+        payloads: &[[IoSlice<'_>; 1]],
+        addresses: &[SocketAddrAny],
+    ) -> rustix::io::Result<usize> {
         let mut controls: Vec<_> = payloads.iter().map(|_| SendAncillaryBuffer::default()).collect();
         let mut messages: Vec<MMsgHdr<'_>> = (addresses.iter().zip(payloads).zip(&mut controls))
             .map(|((address, payload), control)| MMsgHdr::new_with_addr(address, payload, control))

@@ -144,9 +144,12 @@ pub fn wipe(arguments: &mut Arguments<'_>) -> Result<Answer, Fault> {
 pub fn seal(arguments: &mut Arguments<'_>) -> Result<Answer, Fault> {
     let (handle, transmit) = (arguments.whole(0)?, arguments.flag(1)?);
     let bytes = arguments.bytes(2)?;
-    with_keys(handle, |keys| {
-        if frame::seal(keys.key(transmit)?, bytes) { Ok(Answer::Nothing) } else { Err(SHORT_FRAME) }
-    })
+    with_keys(
+        handle,
+        |keys| {
+            if frame::seal(keys.key(transmit)?, bytes) { Ok(Answer::Nothing) } else { Err(SHORT_FRAME) }
+        },
+    )
 }
 
 /// `sealRun(handle, transmit, bytes, start, end)`

@@ -13,6 +13,12 @@ import { UsageError } from "../errors.ts";
 export interface ConnectionConfig {
   readonly crypto: CryptoProvider;
   readonly timing: Timing;
+  /**
+   * What an acknowledgement says. "received" (default): the message has its place here. "accepted": the application has called
+   * acceptMessages() for it. Until then the UTACK of the frame that completed it is withheld, and on in-order transports the PONG to a PING
+   * behind it.
+   */
+  readonly acknowledge?: "received" | "accepted" | undefined;
   /** Default: DEFAULT_REKEYING. A server may decide device by device. */
   readonly rekeying?: Rekeying | ((deviceId: Uint8Array) => Rekeying) | undefined;
 }

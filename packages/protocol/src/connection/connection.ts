@@ -40,8 +40,10 @@ export abstract class Connection {
   readonly #config: ConnectionConfig;
   readonly #startedAt: Instant;
   #pingedAt: Instant;
-  /** Absent while none waits: an idle connection holds nothing for them. */
-  #events: ConnectionEvent[] | undefined;
+  /** The first event that waits, and those behind it: mostly there is none, or one. */
+  #event: ConnectionEvent | undefined;
+  #laterEvents: ConnectionEvent[] | undefined;
+  #timeoutMoved = true;
   #state: ConnectionState = "handshaking";
   #pingWanted = false;
   #rekeyWanted = false;
@@ -85,13 +87,23 @@ export abstract class Connection {
   }
 
   pollEvent(): ConnectionEvent | undefined {
-    const event = this.#events?.shift();
-    if (this.#events?.length === 0) this.#events = undefined;
+    const event = this.#event;
+    this.#event = this.#laterEvents?.shift();
+    if (this.#event === undefined) this.#laterEvents = undefined;
     return event;
+  }
+
+  /**
+   * True when pollTimeout() may answer an earlier moment than before. Messages alone only put it off, and a driver whose alarm rings
+   * early finds nothing due.
+   */
+  get timeoutMoved(): boolean {
+    return this.#timeoutMoved;
   }
 
   /** When handleTimeout() is due; undefined when nothing ever will be. */
   pollTimeout(): Instant | undefined {
+    this.#timeoutMoved = false;
     switch (this.#state) {
       case "handshaking":
         return earliest(addMs(this.#startedAt, this.#timing.handshakeTimeoutMs), this.transportTimeout());
@@ -135,6 +147,12 @@ export abstract class Connection {
     this.#rekeyWanted = true;
     this.advance(now);
   }
+
+  /**
+   * With `acknowledge: "accepted"`: the first `count` messages of this connection are safe, and what waited for that goes out. Counts never go
+   * back; after the end it does nothing, since nothing more can be acknowledged.
+   */
+  abstract acceptMessages(count: number, now: Instant): void;
 
   /** Ends at once for a reason of the server's, and says BYE once: whether it arrives is not waited for. Idempotent. */
   dismiss(reason: CloseReason, now: Instant): void {
@@ -185,6 +203,7 @@ export abstract class Connection {
 
   /** Begins what was asked for and may begin now. */
   protected advance(now: Instant): void {
+    this.#timeoutMoved = true;
     if (this.#state !== "established") return;
     this.#renewKeys(now);
     if (this.#state !== "established") return;
@@ -219,11 +238,18 @@ export abstract class Connection {
   }
 
   protected emit(event: ConnectionEvent): void {
-    if (this.#events === undefined) this.#events = [event];
-    else this.#events.push(event);
+    if (this.#event === undefined) this.#event = event;
+    else if (this.#laterEvents === undefined) this.#laterEvents = [event];
+    else this.#laterEvents.push(event);
+  }
+
+  /** Has the driver ask pollTimeout() again. */
+  protected noteTimeoutMoved(): void {
+    this.#timeoutMoved = true;
   }
 
   protected enterSession(deviceId: Uint8Array, now: Instant): void {
+    this.#timeoutMoved = true;
     const rekeying = rekeyingFor(this.#config, deviceId);
     this.#state = "established";
     this.#rekeyPolicy = rekeying.policy;
@@ -231,12 +257,13 @@ export abstract class Connection {
   }
 
   protected enterClosing(): void {
+    this.#timeoutMoved = true;
     this.#state = "closing";
   }
 
   /** A frame of so many bytes was sealed or opened. */
   protected noteKeyUse(bytes: number): void {
-    this.#keyLife?.note(bytes);
+    if (this.#keyLife?.note(bytes)) this.#timeoutMoved = true;
   }
 
   /** Ends the connection: wipes all keys, and emits `closed` as the last event. Idempotent. */
@@ -244,6 +271,7 @@ export abstract class Connection {
     if (this.#state === "closed") return;
     const undelivered = this.undelivered();
     this.#state = "closed";
+    this.#timeoutMoved = true;
     this.wipe();
     this.emit({ type: "closed", reason, undelivered });
   }

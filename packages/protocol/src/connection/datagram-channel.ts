@@ -23,6 +23,11 @@ export abstract class DatagramChannel extends Connection {
   /** Where the peer is; a server's session follows it. */
   abstract get address(): Address;
 
+  /** A datagram's acknowledgement falls due soon after its sending. */
+  override get timeoutMoved(): true {
+    return true;
+  }
+
   get roundTripMs(): number | undefined {
     return this.rtt.smoothed;
   }

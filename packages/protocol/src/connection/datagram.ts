@@ -9,6 +9,7 @@ import { declines } from "./acceptance.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import type { Address, Agreement, CloseReason, Undelivered } from "./events.ts";
+import { HeldUtacks } from "./held-utacks.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { KeyLimit } from "./key-life.ts";
 import { Lanes } from "./lanes.ts";
@@ -47,6 +48,8 @@ export abstract class DatagramConnection extends DatagramChannel {
   readonly #side: Side;
   readonly #firstSeq: number;
   readonly #incoming: IncomingMessages = new IncomingMessages();
+  /** Absent when what has its place is acknowledged at once. */
+  readonly #held: HeldUtacks | undefined;
   #session: EstablishedSession | undefined;
   /** The peer's REKEY, whose UTACK waits until our own frames are through (R4). */
   #owed: OwedRekey | undefined;
@@ -58,6 +61,7 @@ export abstract class DatagramConnection extends DatagramChannel {
     super(config, now);
     this.#side = side;
     this.#firstSeq = options.firstSeq ?? 0;
+    this.#held = config.acknowledge === "accepted" ? new HeldUtacks() : undefined;
   }
 
   /** Takes one datagram as it came; nothing of it is kept. */
@@ -138,6 +142,10 @@ export abstract class DatagramConnection extends DatagramChannel {
 
   resumeReceiving(): void {
     this.#paused = false;
+  }
+
+  override acceptMessages(count: number): void {
+    for (const { utacks, to } of this.#held?.release(count) ?? []) this.#transmitAll(utacks, to);
   }
 
   protected establish({ deviceId, sessionId, keys }: Agreement, now: Instant): void {
@@ -226,6 +234,7 @@ export abstract class DatagramConnection extends DatagramChannel {
     this.#session?.epochs.wipe();
     this.#session = undefined;
     this.#owed = undefined;
+    this.#held?.discard();
     this.#incoming.discard();
   }
 
@@ -269,8 +278,11 @@ export abstract class DatagramConnection extends DatagramChannel {
     this.#follow(frame, opened, session, from, false, now);
     if (frame.type === FrameType.REKEY) return this.#onRekey(frame, opened, session, from);
     const utacks = epochs.utacks(opened, frame.type, frame.seq);
-    for (const utack of utacks) this.transmit(utack, from);
+    const before = this.counters.messagesReceived;
     this.#take(frame, opened, utacks, now);
+    const { messagesReceived } = this.counters;
+    if (this.#held === undefined || messagesReceived === before) this.#transmitAll(utacks, from);
+    else this.#held.hold(messagesReceived, { epoch: opened.epoch, seq: frame.seq, utacks, to: from });
   }
 
   #take(frame: Frame, { plaintext, epoch }: Opened, utacks: readonly Uint8Array[], now: Instant): void {
@@ -300,11 +312,12 @@ export abstract class DatagramConnection extends DatagramChannel {
 
   #onDuplicate(frame: Frame, opened: Opened, from: Address, now: Instant): void {
     this.drop("replayed");
+    if (this.#held?.moveTo(from, opened.epoch, frame.seq)) return;
     if (frame.type === FrameType.REKEY) {
       if (this.#owed !== undefined) return;
       this.#established.epochs.startHold(now, this.#quietMs);
     }
-    for (const utack of this.#established.epochs.utacks(opened, frame.type, frame.seq)) this.transmit(utack, from);
+    this.#transmitAll(this.#established.epochs.utacks(opened, frame.type, frame.seq), from);
   }
 
   #onRekey(frame: Frame, opened: Opened, { epochs, lanes }: EstablishedSession, from: Address): void {
@@ -324,7 +337,11 @@ export abstract class DatagramConnection extends DatagramChannel {
   }
 
   #acknowledgeRekey({ opened, seq, to }: OwedRekey, epochs: DatagramEpochs): void {
-    for (const utack of epochs.utacks(opened, FrameType.REKEY, seq)) this.transmit(utack, to);
+    this.#transmitAll(epochs.utacks(opened, FrameType.REKEY, seq), to);
+  }
+
+  #transmitAll(utacks: readonly Uint8Array[], to: Address): void {
+    for (const utack of utacks) this.transmit(utack, to);
   }
 
   /** True when a PING that says something about order would be alone on its way. */

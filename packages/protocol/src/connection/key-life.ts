@@ -16,10 +16,11 @@ export class KeyLife {
     this.#since = now;
   }
 
-  /** Counts a frame that was sealed or opened. */
-  note(bytes: number): void {
+  /** Counts a frame that was sealed or opened; true when a limit is reached. */
+  note(bytes: number): boolean {
     this.#frames++;
     this.#bytes += bytes;
+    return this.#frames >= this.#limits.afterFrames || this.#bytes >= this.#limits.afterBytes;
   }
 
   /** New keys are in use. */

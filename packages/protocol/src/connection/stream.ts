@@ -2,20 +2,33 @@ import { HEADER_LENGTH, LAST_SEQ, REKEY_SALT_LENGTH } from "../constants.ts";
 import type { Side } from "../crypto/provider.ts";
 import type { Violation } from "../errors.ts";
 import { Assembler, fragmentAt, fragmentCount, fragmentType } from "../record/fragment.ts";
-import { nonceMatches, plaintextLength, sealedLength, sealFrame } from "../record/protection.ts";
+import { nonceMatches, plaintextLength, prepareFrame, sealedLength, sealFrame } from "../record/protection.ts";
 import { StreamEpochs } from "../record/stream-epochs.ts";
 import type { Instant } from "../time.ts";
-import { type Frame, FrameType, isSessionType, violationOffset, writeCrc, writeHeader } from "../wire/frame.ts";
+import {
+  announcedPayloadLength,
+  type Frame,
+  FrameType,
+  isSessionType,
+  violationOffset,
+  writeCrc,
+  writeHeader,
+} from "../wire/frame.ts";
 import { Framer } from "../wire/framer.ts";
 import { type FrameSlab, Output } from "../wire/output.ts";
 import type { ConnectionConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { Agreement, Breach } from "./events.ts";
+import { HeldAnswers } from "./held-answers.ts";
 import type { KeyLimit } from "./key-life.ts";
 
 /** A session ends with BYE when so few sequence numbers are left: a message and the control frames around it still fit. */
 const SPENT_SEQ: number = LAST_SEQ - 16;
 const NOTHING: Uint8Array = new Uint8Array(0);
+/** A session frame without plaintext. */
+const SHORTEST_SEALED: number = sealedLength(0);
+/** PONGs that wait for the application to accept messages. Of more, the last waits for them all: together they must not break the peer's limit. */
+const MOST_HELD_PONGS = 2;
 
 /** What a stream connection is made with beside its role's configuration. */
 export interface StreamOptions {
@@ -31,6 +44,7 @@ export interface StreamOptions {
 export abstract class StreamConnection extends Connection {
   readonly #side: Side;
   readonly #framer: Framer = new Framer();
+  readonly #slab: FrameSlab;
   readonly #output: Output;
   readonly #firstSeq: number;
   #epochs: StreamEpochs | undefined;
@@ -38,12 +52,17 @@ export abstract class StreamConnection extends Connection {
   #paused = false;
   #sendCount = 0;
   #breach: Breach | undefined;
+  #accepted = 0;
+  /** Absent when a PING is answered at once. */
+  readonly #heldPongs: HeldAnswers<typeof FrameType.PONG> | undefined;
 
   protected constructor(side: Side, config: ConnectionConfig, options: StreamOptions, now: Instant) {
     super(config, now);
     this.#side = side;
+    this.#slab = options.slab;
     this.#output = new Output(options.slab);
     this.#firstSeq = options.firstSeq ?? 0;
+    this.#heldPongs = config.acknowledge === "accepted" ? new HeldAnswers() : undefined;
   }
 
   override get breach(): Breach | undefined {
@@ -56,12 +75,16 @@ export abstract class StreamConnection extends Connection {
     this.counters.bytesReceived += chunk.length;
     this.#framer.push(chunk);
     for (;;) {
+      if (this.#epochs?.opensRuns) this.#handleRuns(this.#epochs, now);
+      if (this.isClosed()) return;
       const frame = this.#framer.next();
-      if (frame === undefined) return;
+      if (frame === undefined) break;
       if (typeof frame === "string") return this.violate(frame, this.#framer.rejectedHead);
       this.#handleFrame(frame, now);
       if (this.isClosed()) return;
     }
+    if (this.#assembler?.midMessage) this.#assembler.keep();
+    else this.#assembler = undefined;
   }
 
   /** The transport's read side ended without a BYE. */
@@ -87,7 +110,8 @@ export abstract class StreamConnection extends Connection {
   send(message: Uint8Array, now: Instant): number {
     this.requireEstablished();
     const count = fragmentCount(message.length);
-    for (let i = 0; i < count; i++) this.#seal(fragmentType(i, count), fragmentAt(message, i), now);
+    if (count === 1) this.#seal(FrameType.DATA, message, now);
+    else this.#sealFragments(message, count, now);
     this.counters.messagesSent++;
     this.#endIfSpent(now);
     return this.#sendCount++;
@@ -105,7 +129,16 @@ export abstract class StreamConnection extends Connection {
 
   resumeReceiving(now: Instant): void {
     this.#paused = false;
+    this.noteTimeoutMoved();
     this.lastReceivedAt = now;
+  }
+
+  override acceptMessages(count: number, now: Instant): void {
+    this.#accepted = count;
+    for (const type of this.#heldPongs?.release(count) ?? []) {
+      // The first may have used the last sequence number up.
+      if (this.state === "established") this.#answer(type, now);
+    }
   }
 
   /** TCP measures round trips below us; only PINGs show one here. */
@@ -124,7 +157,7 @@ export abstract class StreamConnection extends Connection {
     frame.set(payload, HEADER_LENGTH);
     writeHeader(frame, type, seq);
     writeCrc(frame);
-    this.#countSent(frame, now);
+    this.#countSent(frame.length, now);
   }
 
   /** The handshake is done: from here on only sealed frames count. */
@@ -201,6 +234,7 @@ export abstract class StreamConnection extends Connection {
   protected override wipe(): void {
     this.#epochs?.wipe();
     this.#assembler = undefined;
+    this.#heldPongs?.discard();
   }
 
   /** The epochs of an established session: asked for only after establish(). */
@@ -222,24 +256,57 @@ export abstract class StreamConnection extends Connection {
     if (!isSessionType(frame.type)) return this.violate("unexpected-type");
     if (plaintextLength(frame.bytes) < 0) return this.violate("bad-length");
     if (!nonceMatches(frame, epochs.sessionId)) return this.violate("bad-nonce");
-    const plaintext = epochs.open(frame);
+    const plaintext = epochs.open(frame, this.#slab.messages.take(plaintextLength(frame.bytes)));
     if (typeof plaintext === "string") return this.violate(plaintext);
+    this.noteTimeoutMoved();
     this.noteKeyUse(frame.bytes.length);
     this.lastReceivedAt = now;
     this.onProven();
-    if (frame.type === FrameType.DATA || frame.type === FrameType.DATA_FRAG) this.#onData(frame, plaintext);
-    else if (this.#assembler?.midMessage) this.violate("broken-fragments");
+    if (frame.type === FrameType.DATA || frame.type === FrameType.DATA_FRAG) {
+      if (frame.seq === LAST_SEQ) this.violate("sequence-exhausted");
+      else this.#onData(frame.type, frame.seq, plaintext);
+    } else if (this.#assembler?.midMessage) this.violate("broken-fragments");
     else this.#onControl(frame, plaintext, epochs, now);
   }
 
-  #onData(frame: Frame, plaintext: Uint8Array): void {
-    if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
-    if (frame.type === FrameType.DATA && !this.#assembler?.midMessage) return this.#deliver(plaintext);
+  /** Opens the good data frames that come next several at a time; whatever else comes is left to handleFrame(). */
+  #handleRuns(epochs: StreamEpochs, now: Instant): void {
+    const { chunk } = this.#framer;
+    while (this.#framer.available >= SHORTEST_SEALED) {
+      const out = this.#slab.messages.room;
+      const count = epochs.openRun(chunk, this.#framer.offset, out);
+      if (count === 0) return;
+      this.lastReceivedAt = now;
+      this.onProven();
+      this.#takeRun(count, epochs.nextReceive - count, out);
+      if (this.isClosed()) return;
+    }
+  }
+
+  /** The frames of a run, whose plaintexts stand back to back in `out`. */
+  #takeRun(count: number, firstSeq: number, out: Uint8Array): void {
+    const { chunk } = this.#framer;
+    let plainEnd = 0;
+    // What follows a violation has no effect.
+    for (let i = 0; i < count && !this.isClosed(); i++) {
+      const at = this.#framer.offset;
+      const plainStart = plainEnd;
+      const length = HEADER_LENGTH + announcedPayloadLength(chunk, at);
+      plainEnd += length - SHORTEST_SEALED;
+      this.#framer.skip(length);
+      this.counters.framesReceived++;
+      this.noteKeyUse(length);
+      this.#onData(chunk[at + 3] as FrameType, firstSeq + i, out.subarray(plainStart, plainEnd));
+    }
+    this.#slab.messages.take(plainEnd);
+  }
+
+  #onData(type: FrameType, seq: number, plaintext: Uint8Array): void {
+    if (type === FrameType.DATA && !this.#assembler?.midMessage) return this.#deliver(plaintext);
     this.#assembler ??= new Assembler();
-    const assembled = this.#assembler.add(frame.type, frame.seq, plaintext);
+    const assembled = this.#assembler.add(type, seq, plaintext);
     if (assembled === undefined) return;
     if ("violation" in assembled) return this.violate(assembled.violation);
-    this.#assembler = undefined;
     this.#deliver(assembled.message);
   }
 
@@ -255,11 +322,20 @@ export abstract class StreamConnection extends Connection {
     if (frame.seq === LAST_SEQ) return this.violate("sequence-exhausted");
     if (!this.control.takeReceived(now)) return this.violate("control-flood");
     if (frame.type === FrameType.PONG) this.onPong(now);
-    else {
-      this.control.noteSent(now);
-      this.sendControl(FrameType.PONG, now);
-    }
+    else this.#onPing(now);
     this.advance(now);
+  }
+
+  #onPing(now: Instant): void {
+    const { messagesReceived } = this.counters;
+    if (this.#heldPongs === undefined || this.#accepted >= messagesReceived) this.#answer(FrameType.PONG, now);
+    else if (this.#heldPongs.length < MOST_HELD_PONGS) this.#heldPongs.hold(messagesReceived, FrameType.PONG);
+    else this.#heldPongs.extend(messagesReceived);
+  }
+
+  #answer(type: typeof FrameType.PONG, now: Instant): void {
+    this.control.noteSent(now);
+    this.sendControl(type, now);
   }
 
   #onRekey(frame: Frame, salt: Uint8Array, epochs: StreamEpochs, now: Instant): void {
@@ -274,14 +350,45 @@ export abstract class StreamConnection extends Connection {
     const frame = this.#output.allocate(sealedLength(plaintext.length));
     const seq = epochs.takeSeq();
     sealFrame(frame, epochs.transmitKeys.transmit, epochs.sessionId, type, seq, plaintext);
-    this.noteKeyUse(frame.length);
-    this.#countSent(frame, now);
+    this.#countSealed(frame.length, now);
   }
 
-  #countSent(frame: Uint8Array, now: Instant): void {
+  /** Seals a message of several frames: in one call, where the key offers that. */
+  #sealFragments(message: Uint8Array, count: number, now: Instant): void {
+    const epochs = this.#session;
+    const key = epochs.transmitKeys.transmit;
+    if (key.sealRun === undefined) {
+      for (let i = 0; i < count; i++) this.#seal(fragmentType(i, count), fragmentAt(message, i), now);
+      return;
+    }
+    const length = message.length + count * SHORTEST_SEALED;
+    const start = this.#output.reserve(length);
+    const { bytes } = this.#output;
+    let end = start;
+    for (let i = 0; i < count; i++) {
+      const begin = end;
+      const fragment = fragmentAt(message, i);
+      end = prepareFrame(bytes, begin, epochs.sessionId, fragmentType(i, count), epochs.takeSeq(), fragment);
+      this.#countSealed(end - begin, now);
+    }
+    try {
+      key.sealRun(bytes, start, end);
+    } catch (error) {
+      // They are part of what leaves next: their plaintext must not.
+      bytes.fill(0, start, end);
+      throw error;
+    }
+  }
+
+  #countSealed(length: number, now: Instant): void {
+    this.noteKeyUse(length);
+    this.#countSent(length, now);
+  }
+
+  #countSent(length: number, now: Instant): void {
     this.lastSentAt = now;
     this.counters.framesSent++;
-    this.counters.bytesSent += frame.length;
+    this.counters.bytesSent += length;
   }
 
   /** P5: the session ends before its sequence numbers do. */

@@ -1,6 +1,6 @@
 import { MAX_FRAGMENT_LENGTH, MAX_FRAGMENTS, MAX_MESSAGE_LENGTH } from "../constants.ts";
 import { UsageError, type Violation } from "../errors.ts";
-import { concatBytes } from "../wire/bytes.ts";
+import { concatBytes, copyBytes } from "../wire/bytes.ts";
 import { FrameType } from "../wire/frame.ts";
 
 /** How many frames a message takes; throws UsageError above 1,808 bytes. An empty message takes one. */
@@ -35,6 +35,8 @@ export class Assembler {
   #fragments: Uint8Array[] | undefined;
   #nextSeq = 0;
   #overlong = false;
+  /** Fragments before this one are copies. */
+  #kept = 0;
 
   /** True between a DATA_FRAG and the DATA that ends its message. */
   get midMessage(): boolean {
@@ -63,9 +65,18 @@ export class Assembler {
     return undefined;
   }
 
+  /** Inside a message: takes copies of what was collected: it may be views of memory that much else lies in, and the rest may be long in coming. */
+  keep(): void {
+    const fragments = this.#fragments as Uint8Array[];
+    for (; this.#kept < fragments.length; this.#kept++) {
+      fragments[this.#kept] = copyBytes(fragments[this.#kept] as Uint8Array);
+    }
+  }
+
   /** Drops what was collected. */
   discard(): void {
     this.#fragments = undefined;
+    this.#kept = 0;
     this.#overlong = false;
   }
 
@@ -73,6 +84,19 @@ export class Assembler {
     const overlong = this.#overlong;
     this.discard();
     if (overlong) return { violation: "too-many-fragments" };
-    return { message: before.length === 0 ? plaintext : concatBytes(...before, plaintext) };
+    return { message: before.length === 0 ? plaintext : joined(before, plaintext) };
   }
+}
+
+/** One piece of memory where the fragments stand behind each other already, as they do when they were opened in one run. */
+function joined(before: readonly Uint8Array[], last: Uint8Array): Uint8Array {
+  const first = before[0] as Uint8Array;
+  let end = first.byteOffset + first.length;
+  for (let i = 1; i <= before.length; i++) {
+    const part = before[i] ?? last;
+    // The place first: asking a small array for its buffer makes V8 give it one.
+    if (part.byteOffset !== end || part.buffer !== first.buffer) return concatBytes(...before, last);
+    end += part.length;
+  }
+  return new Uint8Array(first.buffer, first.byteOffset, end - first.byteOffset);
 }

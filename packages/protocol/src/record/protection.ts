@@ -1,7 +1,7 @@
 import { HEADER_LENGTH, SEALED_OVERHEAD, SESSION_ID_LENGTH } from "../constants.ts";
 import type { RecordKey } from "../crypto/provider.ts";
 import { readU32, writeU32 } from "../wire/bytes.ts";
-import { type Frame, type FrameType, writeHeader } from "../wire/frame.ts";
+import { type Frame, type FrameType, writeHeaderAt } from "../wire/frame.ts";
 
 /** Where the clear nonce stands in a session frame: seq, then the first half of the session id. */
 const NONCE_OFFSET = HEADER_LENGTH;
@@ -31,10 +31,7 @@ export function sealFrame(
   seq: number,
   plaintext: Uint8Array,
 ): void {
-  writeHeader(frame, type, seq);
-  writeU32(frame, NONCE_OFFSET, seq);
-  for (let i = 0; i < SESSION_PREFIX_LENGTH; i++) frame[SESSION_PREFIX_OFFSET + i] = sessionId[i] as number;
-  frame.set(plaintext, PLAINTEXT_OFFSET);
+  prepareFrame(frame, 0, sessionId, type, seq, plaintext);
   try {
     key.seal(frame);
   } catch (error) {
@@ -42,6 +39,24 @@ export function sealFrame(
     frame.fill(0);
     throw error;
   }
+}
+
+/** Writes a session frame at bytes[at..] as it is before it is sealed: header, nonce, plaintext, and room for the tag. Answers where it ends. */
+export function prepareFrame(
+  bytes: Uint8Array,
+  at: number,
+  sessionId: Uint8Array,
+  type: FrameType,
+  seq: number,
+  plaintext: Uint8Array,
+): number {
+  const end = at + sealedLength(plaintext.length);
+  writeHeaderAt(bytes, at, end, type, seq);
+  writeU32(bytes, at + NONCE_OFFSET, seq);
+  const prefixAt = at + SESSION_PREFIX_OFFSET;
+  for (let i = 0; i < SESSION_PREFIX_LENGTH; i++) bytes[prefixAt + i] = sessionId[i] as number;
+  bytes.set(plaintext, at + PLAINTEXT_OFFSET);
+  return end;
 }
 
 /** True when the clear nonce is the one this session computes for the frame: checked before any decryption. */
@@ -66,8 +81,11 @@ export function frameRoute(frame: Frame): number | undefined {
   return plaintextLength(frame.bytes) < 0 ? undefined : sessionRoute(frame.bytes, SESSION_PREFIX_OFFSET);
 }
 
-/** Opens a frame whose nonce was checked; undefined when the tag does not verify. The answer is the caller's to keep. */
-export function openFrame(frame: Frame, key: RecordKey): Uint8Array | undefined {
-  const plaintext = new Uint8Array(plaintextLength(frame.bytes));
+/** Opens a frame whose nonce was checked, into `plaintext`; undefined when the tag does not verify. */
+export function openFrame(
+  frame: Frame,
+  key: RecordKey,
+  plaintext: Uint8Array = new Uint8Array(plaintextLength(frame.bytes)),
+): Uint8Array | undefined {
   return key.open(frame.bytes, plaintext) ? plaintext : undefined;
 }

@@ -101,11 +101,16 @@ export function frameCrc(frame: Uint8Array): number {
 
 /** Writes header bytes 0..9: all that the AAD covers. `frame` is the whole frame; its length gives the length field. */
 export function writeHeader(frame: Uint8Array, type: FrameType, seq: number): void {
-  writeU16(frame, 0, MAGIC);
-  frame[2] = VERSION;
-  frame[3] = type;
-  writeU32(frame, 4, seq);
-  writeU16(frame, 8, frame.length - HEADER_LENGTH);
+  writeHeaderAt(frame, 0, frame.length, type, seq);
+}
+
+/** The same for a frame that takes bytes[start..end). */
+export function writeHeaderAt(bytes: Uint8Array, start: number, end: number, type: FrameType, seq: number): void {
+  writeU16(bytes, start, MAGIC);
+  bytes[start + 2] = VERSION;
+  bytes[start + 3] = type;
+  writeU32(bytes, start + 4, seq);
+  writeU16(bytes, start + 8, end - start - HEADER_LENGTH);
 }
 
 /** Writes the CRC field; everything else in the frame must be final. */

@@ -48,6 +48,27 @@ export class Framer {
     return frame;
   }
 
+  /** The chunk that is being cut. */
+  get chunk(): Uint8Array {
+    return this.#chunk;
+  }
+
+  /** Where in the chunk the next frame begins. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Bytes of the chunk from the beginning of a frame on; none while one that began in an earlier chunk is not whole. */
+  get available(): number {
+    return this.#partial === undefined ? this.#chunk.length - this.#offset : 0;
+  }
+
+  /** Passes over the next frame, which somebody else has read. */
+  skip(length: number): void {
+    this.#frameStart = this.#before + this.#offset;
+    this.#offset += length;
+  }
+
   /** True when a frame has begun and its end is missing. */
   get midFrame(): boolean {
     return this.#partialLength > 0;

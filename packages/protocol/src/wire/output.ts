@@ -1,3 +1,5 @@
+import { MessageSlab } from "./message-slab.ts";
+
 const SLAB_SIZE = 65_536;
 
 /**
@@ -7,13 +9,15 @@ const SLAB_SIZE = 65_536;
 export class FrameSlab {
   #bytes: Uint8Array = new Uint8Array(SLAB_SIZE);
   #used = 0;
+  /** For what comes in: plaintext never lies in a block of frames that leave. */
+  readonly messages: MessageSlab = new MessageSlab();
 
   /** The block that the last reserve() was made in. */
   get bytes(): Uint8Array {
     return this.#bytes;
   }
 
-  /** Reserves `length` bytes, at most one frame, and answers where they begin. */
+  /** Reserves `length` bytes, at most one message's frames, and answers where they begin. */
   reserve(length: number): number {
     if (this.#used + length > SLAB_SIZE) {
       this.#bytes = new Uint8Array(SLAB_SIZE);
@@ -44,6 +48,17 @@ export class Output {
 
   /** Room for a frame of `length` bytes behind the last one; the caller fills all of it before it does anything else. */
   allocate(length: number): Uint8Array {
+    const offset = this.reserve(length);
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  /** The block that the last reserve() was made in. */
+  get bytes(): Uint8Array {
+    return this.#slab.bytes;
+  }
+
+  /** The same room as allocate()'s, said by where it begins in `bytes`. */
+  reserve(length: number): number {
     const offset = this.#slab.reserve(length);
     if (this.#slab.bytes !== this.#block || offset !== this.#end) {
       this.#finishRun();
@@ -51,21 +66,28 @@ export class Output {
       this.#start = offset;
     }
     this.#end = offset + length;
-    return this.#block.subarray(offset, this.#end);
+    return offset;
   }
 
   /** Everything up to here in as few pieces as it lies in; undefined when nothing is left. */
   take(): Uint8Array | undefined {
+    if (this.#finished === undefined) return this.#takeRun();
     this.#finishRun();
-    const piece = this.#finished?.shift();
-    if (piece === undefined) this.#finished = undefined;
+    const piece = this.#finished.shift();
+    if (this.#finished.length === 0) this.#finished = undefined;
     return piece;
   }
 
-  #finishRun(): void {
-    if (this.#block === undefined) return;
-    this.#finished ??= [];
-    this.#finished.push(this.#block.subarray(this.#start, this.#end));
+  #takeRun(): Uint8Array | undefined {
+    const run = this.#block?.subarray(this.#start, this.#end);
     this.#block = undefined;
+    return run;
+  }
+
+  #finishRun(): void {
+    const run = this.#takeRun();
+    if (run === undefined) return;
+    this.#finished ??= [];
+    this.#finished.push(run);
   }
 }

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import type { DatagramServer } from "../../src/connection/datagram-server.ts";
 import { ProofTrial } from "../../src/handshake/proof-trial.ts";
 import { encodeFrame, FrameType } from "../../src/wire/frame.ts";
@@ -54,7 +54,7 @@ describe("a refused proof", () => {
     expect(trial?.matches(testPsk())).toBe(false);
     expect(trial?.take()).toBeUndefined();
     if (tried === undefined) return expect.unreachable("it held a proof");
-    const moved = new ProofTrial(nodeCrypto, tried.proof, tried.transcript);
+    const moved = new ProofTrial(defaultCrypto(), tried.proof, tried.transcript);
     expect(moved.matches(testPsk())).toBe(true);
     moved.wipe();
     expect(tried.proof).toEqual(new Uint8Array(32));

@@ -76,4 +76,17 @@ describe("the assembler", () => {
     expect(assembler.midMessage).toBe(false);
     expect(assembler.add(DATA, 9, ascii("whole"))).toEqual({ message: ascii("whole") });
   });
+
+  it("joins by a view what lies back to back in one piece of memory, and only that", () => {
+    const block = new Uint8Array(2 * 452).fill(1);
+    const assembler = new Assembler();
+    assembler.add(FrameType.DATA_FRAG, 0, block.subarray(0, 452));
+    const together = assembler.add(FrameType.DATA, 1, block.subarray(452));
+    expect(together).toEqual({ message: block });
+    expect(together && "message" in together && together.message.buffer).toBe(block.buffer);
+    const other = new Uint8Array(2 * 452).fill(2);
+    assembler.add(FrameType.DATA_FRAG, 0, block.subarray(0, 452));
+    const apart = assembler.add(FrameType.DATA, 1, other.subarray(452));
+    expect(apart).toEqual({ message: Uint8Array.from([...block.subarray(0, 452), ...other.subarray(452)]) });
+  });
 });

@@ -48,12 +48,14 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
   /** What came for a suspended process. */
   readonly #sockets: Record<Side, DatagramDelivery[]> = { client: [], server: [] };
 
-  constructor(random: SeededRandom, drawNetwork: (random: SeededRandom) => DatagramNetwork) {
+  constructor(random: SeededRandom, drawNetwork: (random: SeededRandom) => DatagramNetwork, acceptance?: SeededRandom) {
     super(random, {
       accounts: true,
+      acceptance,
       send: (connection, message, now) => connection.send(message, now),
       close: (connection, now) => connection.close(now),
     });
+    const acknowledge = acceptance && "accepted";
     this.#network = drawNetwork(random);
     this.#program = drawProgram(random);
     this.#link = new DatagramLink({
@@ -67,12 +69,16 @@ export class DatagramSimulation extends Simulation<DatagramConnection> {
     this.#attacker = new DatagramAttacker(random.fork(), this.#link);
     this.#endpoint = new DatagramEndpoint(
       {
-        ...serverConfig({ crypto: this.crypto.server }),
+        ...serverConfig({ crypto: this.crypto.server, acknowledge }),
         gate: new Gate(parseLimits({ handshakes: 4 }), this.now),
       },
       this.now,
     );
-    this.#client = new DatagramClient(clientConfig({ crypto: this.crypto.client }), { peer: SERVER_ADDRESS }, this.now);
+    this.#client = new DatagramClient(
+      clientConfig({ crypto: this.crypto.client, acknowledge }),
+      { peer: SERVER_ADDRESS },
+      this.now,
+    );
     this.ends.client.connection = this.#client;
   }
 

@@ -11,6 +11,8 @@ export class MessageOracle {
   readonly #sent: Uint8Array[] = [];
   #delivered = 0;
   #acknowledged = 0;
+  /** Only where applications have to accept. */
+  accepted: number | undefined;
 
   constructor(name: string) {
     this.#name = name;
@@ -47,6 +49,8 @@ export class MessageOracle {
   noteAcknowledged(id: number): void {
     if (id !== this.#acknowledged) assert.fail(`${this.#name}: message ${id} was acknowledged out of order`);
     if (id >= this.#delivered) assert.fail(`${this.#name}: message ${id} was acknowledged but is not delivered`);
+    if (id >= (this.accepted ?? this.#delivered))
+      assert.fail(`${this.#name}: message ${id} was acknowledged but is not accepted`);
     this.#acknowledged++;
   }
 

@@ -25,6 +25,8 @@ export class SimulatedEnd<C extends Connection = Connection> {
   established = false;
   proven = false;
   closed: CloseReason | undefined;
+  /** Hears how many messages have come. */
+  onDelivered: (count: number) => void = () => {};
   pongs = 0;
   rekeys = 0;
 
@@ -57,6 +59,10 @@ export class SimulatedEnd<C extends Connection = Connection> {
     return this.connection?.state === "established";
   }
 
+  get incoming(): MessageOracle {
+    return this.#incoming;
+  }
+
   get outgoing(): MessageOracle {
     return this.#outgoing;
   }
@@ -73,6 +79,7 @@ export class SimulatedEnd<C extends Connection = Connection> {
           assert.fail(`${this.side}: a message the application had no room for`);
         }
         this.#incoming.noteDelivered(event.data);
+        this.onDelivered(this.#incoming.delivered);
         break;
       case "acknowledged":
         this.#outgoing.noteAcknowledged(event.id);

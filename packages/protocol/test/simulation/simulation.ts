@@ -24,6 +24,8 @@ const MAX_ROUNDS_AT_ONE_MOMENT = 500;
 const MAX_TIMEOUT_CALLS = 4;
 /** The share of schedules with real cryptography: it takes several times as long, and shows the protocol nothing new. */
 const REAL_CRYPTO = 0.05;
+/** How long applications take to accept a message, where they have to: a store that is quick, and one that stalls. */
+const ACCEPTING_MS = [0, 0, 1, 20, 400, 3_000];
 /** A suspended process cannot resume its application; it is tried again after so long. */
 const RESUME_RETRY_MS = 100;
 const SIDES: readonly Side[] = ["client", "server"];
@@ -31,6 +33,8 @@ const SIDES: readonly Side[] = ["client", "server"];
 export interface SimulationOptions<C extends Connection> {
   /** On datagrams: the close says what became of each message. */
   readonly accounts: boolean;
+  /** Where applications have to accept what came: what draws how long that takes. */
+  readonly acceptance?: SeededRandom | undefined;
   readonly send: (connection: C, message: Uint8Array, now: Instant) => number;
   readonly close: (connection: C, now: Instant) => void;
 }
@@ -64,6 +68,7 @@ export abstract class Simulation<C extends Connection> {
       client: new SimulatedEnd<C>("client", new EpochObserver(), toServer, toClient, options),
       server: new SimulatedEnd<C>("server", new EpochObserver(), toClient, toServer, options),
     };
+    for (const side of SIDES) this.#acceptLater(this.ends[side], options.acceptance);
     const watched = (side: Side): CryptoProvider =>
       this.ends[side].epochs.watch(this.ledger.watch(this.wipes[side].provider));
     this.crypto = { client: watched("client"), server: watched("server") };
@@ -243,6 +248,21 @@ export abstract class Simulation<C extends Connection> {
       default:
         action satisfies never;
     }
+  }
+
+  #acceptLater(end: SimulatedEnd<C>, acceptance: SeededRandom | undefined): void {
+    if (acceptance === undefined) return;
+    const { incoming } = end;
+    incoming.accepted = 0;
+    end.onDelivered = (count) => this.schedule(acceptance.pick(ACCEPTING_MS), () => this.#acceptWhenAwake(end, count));
+  }
+
+  #acceptWhenAwake(end: SimulatedEnd<C>, count: number): void {
+    if (end.suspended) return this.schedule(RESUME_RETRY_MS, () => this.#acceptWhenAwake(end, count));
+    if (count <= (end.incoming.accepted ?? 0)) return;
+    end.incoming.accepted = count;
+    end.connection?.acceptMessages(count, this.now);
+    this.drain();
   }
 
   #resumeWhenAwake(end: SimulatedEnd<C>): void {

@@ -38,21 +38,26 @@ export class StreamSimulation extends Simulation<StreamConnection> {
   readonly #sockets: Record<Side, StreamDelivery[]> = { client: [], server: [] };
   readonly #cut: Set<Direction> = new Set();
   readonly #cutAt: number | undefined;
+  /** How many messages went before each PING that is not answered. */
+  readonly #before: Record<Side, number[]> = { client: [], server: [] };
+  readonly #pings: Record<Side, number> = { client: 0, server: 0 };
 
-  constructor(random: SeededRandom) {
+  constructor(random: SeededRandom, acceptance?: SeededRandom) {
     super(random, {
       accounts: false,
+      acceptance,
       send: (connection, message, now) => connection.send(message, now),
       close: (connection, now) => connection.close(now),
     });
+    const acknowledge = acceptance && "accepted";
     const conditions = drawConditions(random);
     this.#program = drawProgram(random);
     this.#cutAt = random.chance(0.1) ? random.int(20_000) : undefined;
     this.#damaged = (conditions.damage ?? 0) > 0;
     this.#link = new StreamLink({ random: random.fork(), conditions, tap: this.ledger.observeStream });
     const slab = new FrameSlab();
-    this.#client = new StreamClient(clientConfig({ crypto: this.crypto.client }), { slab }, this.now);
-    this.#server = new StreamServer(serverConfig({ crypto: this.crypto.server }), { slab }, this.now);
+    this.#client = new StreamClient(clientConfig({ crypto: this.crypto.client, acknowledge }), { slab }, this.now);
+    this.#server = new StreamServer(serverConfig({ crypto: this.crypto.server, acknowledge }), { slab }, this.now);
     this.ends.client.connection = this.#client;
     this.ends.server.connection = this.#server;
   }
@@ -98,7 +103,9 @@ export class StreamSimulation extends Simulation<StreamConnection> {
       this.hear(this.ends[side], connection, (event) => {
         if (event.type === "keys-needed") this.#server.provideKeys([testPsk()], this.now);
         this.ends[side].onEvent(event);
+        if (event.type === "pong") this.#judgePong(side);
       });
+      this.#notePings(side, connection);
       for (let bytes = connection.pollTransmit(); bytes !== undefined; bytes = connection.pollTransmit()) {
         if (!this.#ended.has(side)) this.#link.send(DIRECTION[side], bytes, this.now);
       }
@@ -107,6 +114,19 @@ export class StreamSimulation extends Simulation<StreamConnection> {
       this.#link.end(DIRECTION[side], this.now);
     }
     this.checkMemory();
+  }
+
+  #notePings(side: Side, { counters }: StreamConnection): void {
+    for (; this.#pings[side] < counters.pingsSent; this.#pings[side]++)
+      this.#before[side].push(this.ends[side].outgoing.sent);
+  }
+
+  /** A PONG says that what went before its PING is accepted, where applications have to accept. */
+  #judgePong(side: Side): void {
+    const before = this.#before[side].shift() ?? 0;
+    const { accepted } = this.ends[side].outgoing;
+    if (accepted !== undefined && accepted < before)
+      assert.fail(`${side}: a PONG came for ${before} messages, of which ${accepted} are accepted`);
   }
 
   protected override liveConnections(side: Side): number {

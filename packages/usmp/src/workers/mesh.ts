@@ -1,4 +1,4 @@
-import { createServer, connect, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import type { PeerAddress } from "@usmp/transport";
 import { Channel } from "./channel.ts";
 import { Kind } from "./records.ts";

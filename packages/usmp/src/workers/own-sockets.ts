@@ -1,8 +1,8 @@
 import { promises as dns } from "node:dns";
 import { isIP } from "node:net";
-import { defaultCrypto } from "@usmp/crypto";
-import { loadNative } from "@usmp/native";
+import type { NativeSockets } from "@usmp/native";
 import type { BindUdpOptions, ListenTcpOptions } from "@usmp/transport";
+import { nativeSockets } from "../native-sockets.ts";
 
 /**
  * How workers come by sockets. "node" and "native": each has its own at the port (SO_REUSEPORT), made by Node or by the addon, and the kernel
@@ -36,7 +36,7 @@ export async function ownSocket(
   const address = host === undefined || host === "" ? undefined : await literal(host);
   const bind = (at: string): { host: string; fd: number } => ({
     host: at,
-    fd: (nativeSockets() as Sockets).reusePortSocket(kind, at, port),
+    fd: (nativeSockets() as NativeSockets).reusePortSocket(kind, at, port),
   });
   if (address !== undefined) return bind(address);
   try {
@@ -49,16 +49,6 @@ export async function ownSocket(
 
 /** What a system without IPv6 answers. */
 const NO_IPV6: ReadonlySet<string> = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL", "EPROTONOSUPPORT"]);
-
-interface Sockets {
-  reusePortSocket(kind: "tcp" | "udp", host: string, port: number): number;
-}
-
-/** The addon's, unless USMP_CRYPTO keeps the addon out. */
-function nativeSockets(): Sockets | undefined {
-  const native = loadNative();
-  return "crypto" in native && native.crypto === defaultCrypto() ? native.sockets : undefined;
-}
 
 async function literal(host: string): Promise<string> {
   return isIP(host) === 0 ? (await dns.lookup(host, { verbatim: true })).address : host;

@@ -25,6 +25,8 @@ export const Kind = {
   datagram: 8,
   /** Worker to worker: what comes from this address is for me. */
   claim: 9,
+  /** Parent: session, messages: so many more of those that were handed over are safe. */
+  accept: 10,
 } as const;
 
 export interface WorkerStart {
@@ -60,6 +62,7 @@ export interface WorkerSettings {
   /** Undefined when it comes with a device's keys. */
   readonly rekey?: RekeySettings | undefined;
   readonly receiveBufferBytes: number;
+  readonly acknowledge: "received" | "accepted";
 }
 
 /** Code that runs in each worker, for each of its sessions. */

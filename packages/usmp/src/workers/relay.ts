@@ -64,6 +64,10 @@ export class Relay {
     if (this.#credit > 0) this.#goOn?.();
   }
 
+  onAccept(messages: number): void {
+    this.session.accept(messages);
+  }
+
   send(request: number, message: Uint8Array): void {
     this.session.send(message).then(
       () => this.#context.channel.send(Kind.sent, this.#number, request, NOTHING),

@@ -1,8 +1,10 @@
 import type { Breach, CloseReason } from "@usmp/protocol";
-import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "../api.ts";
+import type { MessageHandler, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "../api.ts";
 import { DeliveryUnknownError, SessionClosedError } from "../errors.ts";
+import { Handover } from "../handover.ts";
 import { Inbox } from "../inbox.ts";
 import { messageBytes } from "../session.ts";
+import { countAfterAccepting } from "../unread.ts";
 import { aborted, type Deferred, deferred, Outcome } from "../waiting.ts";
 import type { SessionRecord, SessionVerb } from "./records.ts";
 
@@ -16,6 +18,7 @@ export interface SessionWorker {
   send(session: number, request: number, message: Uint8Array): void;
   ask(session: number, request: number, verb: SessionVerb): void;
   credit(session: number, bytes: number): void;
+  accept(session: number, messages: number): void;
   end(session: number, reason: CloseReason): void;
   abort(session: number): void;
 }
@@ -49,8 +52,11 @@ export class RemoteSession implements Session {
   #sending: Map<number, Deferred<void>> | undefined;
   #asked: Map<number, Deferred<number | true | undefined>> | undefined;
   #requests = 0;
+  #handover: Handover | undefined;
   /** Bytes that were read here, and that the worker does not know of yet. */
   #readBytes = 0;
+  /** Messages that were read and are not accepted. */
+  #unaccepted = 0;
   #peer: Peer;
   #breach: Breach | undefined;
   #statistics: SessionStatistics = NO_STATISTICS;
@@ -100,6 +106,16 @@ export class RemoteSession implements Session {
     return this.#statistics;
   }
 
+  get onMessage(): MessageHandler | undefined {
+    return this.#handover?.handler;
+  }
+
+  set onMessage(handler: MessageHandler | undefined) {
+    this.#handover?.stop();
+    this.#handover = handler && new Handover(handler, () => this.#takeKept());
+    this.#handover?.drain();
+  }
+
   send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
@@ -119,10 +135,8 @@ export class RemoteSession implements Session {
 
   receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#inbox.poll();
-    if (message === undefined) return this.#inbox.wait(signal);
-    this.#noteRead(message.length);
-    return Promise.resolve(message);
+    const message = this.#takeKept();
+    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
   }
 
   async ping({ signal }: WaitOptions = {}): Promise<number> {
@@ -130,12 +144,20 @@ export class RemoteSession implements Session {
   }
 
   async confirm({ signal }: WaitOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.transport === "udp") return;
     try {
       await this.#ask("confirm", signal);
     } catch (error) {
-      if (!(error instanceof SessionClosedError)) throw error;
-      throw new DeliveryUnknownError(error.reason);
+      // Something had been sent before: that is not known now.
+      throw error instanceof SessionClosedError ? new DeliveryUnknownError(error.reason) : error;
     }
+  }
+
+  /** Its worker holds what was read against what it may hold, so only the count goes there. */
+  accept(messages = 1): void {
+    this.#unaccepted = countAfterAccepting(this.#unaccepted, messages);
+    if (this.open && messages > 0) this.#worker.accept(this.number, messages);
   }
 
   async rekey({ signal }: WaitOptions = {}): Promise<void> {
@@ -202,10 +224,19 @@ export class RemoteSession implements Session {
     }
   }
 
-  onMessage(message: Uint8Array): void {
+  take(message: Uint8Array): void {
     // Ended here, and the worker had not heard of it: what it says is not wanted.
     if (this.#inbox.ended) return;
-    if (this.#inbox.push(message)) this.#noteRead(message.length);
+    if (this.#handover?.ready && this.#inbox.length === 0) {
+      this.#noteRead(message.length);
+      this.#handover.handle(message);
+    } else if (this.#inbox.push(message)) this.#noteRead(message.length);
+  }
+
+  #takeKept(): Uint8Array | undefined {
+    const message = this.#inbox.poll();
+    if (message !== undefined) this.#noteRead(message.length);
+    return message;
   }
 
   onSent(request: number): void {
@@ -235,14 +266,14 @@ export class RemoteSession implements Session {
   }
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#inbox.poll();
+    const message = this.#takeKept();
     if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
-    this.#noteRead(message.length);
     return Promise.resolve({ done: false, value: message });
   }
 
   /** The worker hears of it when a quarter of what may wait is free again: one small record for many messages. */
   #noteRead(bytes: number): void {
+    this.#unaccepted++;
     this.#readBytes += bytes + MESSAGE_COST;
     if (this.#readBytes < this.#window / 4 || !this.open) return;
     this.#worker.credit(this.number, this.#readBytes);

@@ -108,6 +108,10 @@ export class WorkerSlot implements SessionWorker {
     this.#process?.channel.send(Kind.credit, session, bytes, NOTHING);
   }
 
+  accept(session: number, messages: number): void {
+    this.#process?.channel.send(Kind.accept, session, messages, NOTHING);
+  }
+
   ask(session: number, request: number, verb: SessionVerb): void {
     this.tell({ type: "ask", session, request, verb });
   }
@@ -123,7 +127,7 @@ export class WorkerSlot implements SessionWorker {
   #onRecord(kind: number, body: Buffer): void {
     if (kind === Kind.message) {
       // A copy: the chunk that it lies in is sixty times as large.
-      this.#sessions.get(body.readUInt32LE(0))?.onMessage(new Uint8Array(body.subarray(8)));
+      this.#sessions.get(body.readUInt32LE(0))?.take(new Uint8Array(body.subarray(8)));
     } else if (kind === Kind.sent) this.#sessions.get(body.readUInt32LE(0))?.onSent(body.readUInt32LE(4));
     else this.#onValue(readValue(body) as FromWorker);
   }

@@ -82,6 +82,9 @@ class Worker {
       case Kind.credit:
         this.#relays.get(body.readUInt32LE(0))?.onCredit(body.readUInt32LE(4));
         break;
+      case Kind.accept:
+        this.#relays.get(body.readUInt32LE(0))?.onAccept(body.readUInt32LE(4));
+        break;
       case Kind.keys:
         this.#onKeys(body);
         break;

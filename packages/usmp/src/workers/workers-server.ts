@@ -10,7 +10,7 @@ import { formatDeviceId, parseDeviceId } from "../device-id.ts";
 import { DeviceSessions } from "../device-sessions.ts";
 import { Inbox } from "../inbox.ts";
 import { KeyRing } from "../key-ring.ts";
-import { receiveLimit } from "../settings.ts";
+import { acknowledgeOf, receiveLimit } from "../settings.ts";
 import { Turnstile } from "../turnstile.ts";
 import { deferred } from "../waiting.ts";
 import { type SocketSource, socketSource } from "./own-sockets.ts";
@@ -84,6 +84,7 @@ export class WorkersServer implements Server {
       ownDeviceIds: (options.ownDeviceIds ?? []).map((id) => formatDeviceId(parseDeviceId(id, "ownDeviceIds"))),
       rekey: typeof options.rekey === "function" ? undefined : options.rekey,
       receiveBufferBytes: Math.ceil(this.#receiveBufferBytes / 2),
+      acknowledge: acknowledgeOf(options.acknowledge),
     };
     this.#shares = new SessionShares(this.#limits.sessions, count);
     this.#devices = new DeviceSessions(this.#limits.unprovenSessionsPerDevice);

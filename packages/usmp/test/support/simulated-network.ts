@@ -77,6 +77,7 @@ export class SimulatedNetwork implements Dialer {
     this.#reception = {
       keys: new KeyRing(options.psk ?? TEST_PSK, false),
       receiveBufferBytes: 262_144,
+      awaitsAcceptance: false,
       admit: (session) => this.#admit(session),
       refuse: (refusal) => this.refusals.push(refusal),
       noteDropped: () => {},

@@ -1,4 +1,4 @@
-import { nodeCrypto } from "@usmp/crypto";
+import { defaultCrypto } from "@usmp/crypto";
 import { encodeFrame, encodeUtack, FrameType, instant, Secret } from "@usmp/protocol";
 import type { PeerAddress } from "@usmp/transport";
 import { describe, expect, test } from "vitest";
@@ -10,7 +10,7 @@ const WORKERS = 3;
 
 /** Shards that reach each other without sockets; each notes what came to it. */
 function shards(shared: boolean, knows: (worker: number, data: Uint8Array) => boolean = () => false) {
-  const owners = new SessionOwners(nodeCrypto, new Uint8Array(32).fill(1), WORKERS);
+  const owners = new SessionOwners(defaultCrypto(), new Uint8Array(32).fill(1), WORKERS);
   const came: { worker: number; data: Uint8Array }[] = [];
   const claims: [number, number][] = [];
   const all = Array.from(
@@ -72,12 +72,12 @@ describe("session ids", () => {
   test("belong to workers in equal parts, and which one the id does not show without the key", () => {
     const ids = Array.from({ length: 3_000 }, (_, i) => Uint8Array.of(i, i >> 8, 0, 0, 0, 0, 0, 0));
     const counts = (key: number): number[] => {
-      const owners = new SessionOwners(nodeCrypto, new Uint8Array(32).fill(key), WORKERS);
+      const owners = new SessionOwners(defaultCrypto(), new Uint8Array(32).fill(key), WORKERS);
       return [0, 1, 2].map((worker) => ids.filter((id) => owners.ownerOf(id) === worker).length);
     };
     for (const count of counts(1)) expect(Math.abs(count - 1_000)).toBeLessThan(120);
-    const one = new SessionOwners(nodeCrypto, new Uint8Array(32).fill(1), WORKERS);
-    const other = new SessionOwners(nodeCrypto, new Uint8Array(32).fill(2), WORKERS);
+    const one = new SessionOwners(defaultCrypto(), new Uint8Array(32).fill(1), WORKERS);
+    const other = new SessionOwners(defaultCrypto(), new Uint8Array(32).fill(2), WORKERS);
     const same = ids.filter((id) => one.ownerOf(id) === other.ownerOf(id)).length;
     expect(Math.abs(same - 1_000)).toBeLessThan(120);
   });

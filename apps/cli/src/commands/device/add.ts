@@ -1,3 +1,4 @@
+import type { AddParams } from "@usmp/gateway";
 import { Argument, Command } from "commander";
 import { addControlOptions, allowWeakOption, type ControlOptions, withGateway } from "../../control-command.ts";
 import { type AddOptions, addRequests } from "../../enrolment/add-requests.ts";
@@ -27,8 +28,7 @@ export function addDeviceCommand(context: CommandContext): Command {
           devices.flatMap((device) => device.id ?? []),
         );
         const status = await gateway.call("gateway.status", {});
-        for (let start = 0; start < devices.length; start += DEVICES_A_REQUEST) {
-          const some = devices.slice(start, start + DEVICES_A_REQUEST);
+        for (const some of requestsOf(devices)) {
           const { devices: enrolled } = await gateway.call("device.add", { devices: some });
           await handOut(enrolled, options, status, { environment: context.environment, reporter });
         }
@@ -37,8 +37,26 @@ export function addDeviceCommand(context: CommandContext): Command {
     );
 }
 
-/** A request and its answer have at most 1 MiB. All or none of one are enrolled, and their keys handed out before the next. */
+/** A request of the HTTP API has at most 64 KiB. */
+const BYTES_A_REQUEST = 57_344;
 const DEVICES_A_REQUEST = 1_000;
+
+/** All or none of one are enrolled, and their keys handed out before the next. */
+function* requestsOf(devices: readonly AddParams[]): Generator<readonly AddParams[]> {
+  let some: AddParams[] = [];
+  let bytes = 0;
+  for (const device of devices) {
+    const more = Buffer.byteLength(JSON.stringify(device)) + 1;
+    if (some.length === DEVICES_A_REQUEST || (some.length > 0 && bytes + more > BYTES_A_REQUEST)) {
+      yield some;
+      some = [];
+      bytes = 0;
+    }
+    some.push(device);
+    bytes += more;
+  }
+  yield some;
+}
 
 function collect(tag: string, before: readonly string[] = []): readonly string[] {
   return [...before, tag];

@@ -1,5 +1,7 @@
 import { z } from "zod";
-import type { MessageView, OutboundView, SessionView } from "../../control/methods.ts";
+import type { MessageView, OutboundView, SessionView, TokenRole } from "../../control/methods.ts";
+import type { GatewayEventType } from "../../events/gateway-events.ts";
+import { HttpProblem, quoted } from "../problem.ts";
 import type { ParamsOf, RoutesOf } from "./route.ts";
 import { count, deviceId, moment, nothing, TEN_YEARS_MS, text, transport, exactly } from "./shared.ts";
 
@@ -19,7 +21,10 @@ const sendMessage = exactly<ParamsOf<"message.send">>()(
     id: deviceId,
     data: z.base64().max(LONGEST_DATA),
     ttlMs: z.int().min(1_000).max(TEN_YEARS_MS).exactOptional(),
-    key: text().max(64).exactOptional(),
+    key: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,128}$/)
+      .exactOptional(),
   }),
 );
 const outboundState = z.enum(["queued", "sent", "confirmed", "expired", "cancelled"]);
@@ -94,7 +99,7 @@ const session = exactly<SessionView>()(
 );
 const event = z.looseObject({ type: z.string() }).meta({ id: "Event" });
 
-const LAST_ID = { param: "after", next: (item: { id?: number }) => item.id } as const;
+const LAST_ID = { param: "after", next: (item: { id?: number }) => item.id, limited: true } as const;
 
 export const MESSAGE_ROUTES: RoutesOf<
   | "message.log"
@@ -175,5 +180,24 @@ export const MESSAGE_ROUTES: RoutesOf<
     params: followEvents,
     item: event,
     live: "always",
+    narrow: withoutMessages,
   },
 };
+
+/** What a viewer, who reads no messages, may follow. */
+const VIEWER_EVENTS: readonly GatewayEventType[] = [
+  "session",
+  "session-ended",
+  "moved",
+  "refused",
+  "registry",
+  "notice",
+];
+
+function withoutMessages(params: ParamsOf<"events">, role: TokenRole): ParamsOf<"events"> {
+  if (role !== "viewer") return params;
+  const { types = VIEWER_EVENTS } = params;
+  const denied = types.find((type) => !VIEWER_EVENTS.some((each) => each === type));
+  if (denied === undefined) return { ...params, types };
+  throw new HttpProblem(403, "forbidden", `events of type ${quoted(denied)} need a token of role operator`);
+}

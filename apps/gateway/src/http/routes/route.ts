@@ -14,7 +14,14 @@ type ResultOf<M extends ControlMethod> = ControlMethods[M] extends { result: inf
 type ItemOf<M extends ControlMethod> = ControlMethods[M] extends { item: infer I } ? I : never;
 
 /** How a list is continued: from a place in it, or from a value of its last item. */
-export type Paging = "place" | { readonly param: string; readonly next: (item: never) => number | undefined };
+export type Paging =
+  | "place"
+  | {
+      readonly param: string;
+      readonly next: (item: never) => number | undefined;
+      /** The method has a parameter `limit`. */
+      readonly limited?: true;
+    };
 
 /** How a control method is reached over HTTP. Path parameters are parameters of the method; others are the query's, or the body's. */
 export interface Route<M extends ControlMethod = ControlMethod> {
@@ -29,6 +36,8 @@ export interface Route<M extends ControlMethod = ControlMethod> {
   readonly paging?: Paging;
   /** The stream goes on until one end has had enough: always, or when the parameter `follow` says so. */
   readonly live?: "always" | "follow";
+  /** What a role gets to see of it. Throws HttpProblem 403. */
+  readonly narrow?: (params: ControlMethods[M]["params"], role: TokenRole) => ControlMethods[M]["params"];
   /** Items are pieces of one file, which `Accept: application/octet-stream` gives as it is. */
   readonly file?: true;
 }

@@ -1,6 +1,6 @@
 import { addMs, TokenBucket } from "@usmp/protocol";
 import { type Clock, DeliveryUnknownError, type Session, SessionClosedError } from "usmp";
-import type { TakenMessage } from "./queue-store.ts";
+import type { Taken, TakenMessage } from "./queue-store.ts";
 import type { Fate } from "./queue-writer.ts";
 
 /** How a device's queue drains. */
@@ -33,7 +33,7 @@ export interface DeliveryOptions {
   /** Messages of this device that wait, sent ones included. */
   readonly waiting: () => number;
   /** The oldest that wait behind `after`: once it resolves the disk knows them as sent. */
-  readonly take: (after: number, limit: number) => Promise<readonly TakenMessage[]>;
+  readonly take: (after: number, limit: number) => Promise<Taken>;
   /** Resolves when the fate is durable. */
   readonly settle: (id: number, fate: Fate) => Promise<void>;
   /** Called once, when nothing of this delivery is under way any more: the queue was empty, or the session has ended. */
@@ -131,15 +131,15 @@ export class Delivery {
 
   async #take(limit: number): Promise<void> {
     this.#taking = true;
-    const taken = await this.#options.take(this.#after, limit);
+    const { messages, nothing } = await this.#options.take(this.#after, limit);
     this.#taking = false;
-    if (taken.length === 0) this.#dry = true;
-    for (const { id } of taken) {
+    if (nothing) this.#dry = true;
+    for (const { id } of messages) {
       this.#after = id;
       this.#unsettled++;
       this.#underWay.add(id);
     }
-    for (const message of taken) this.#hand(message);
+    for (const message of messages) this.#hand(message);
     this.#pump();
   }
 

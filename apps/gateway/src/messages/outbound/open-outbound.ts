@@ -2,10 +2,11 @@ import type { Clock } from "usmp";
 import type { GatewayEvents } from "../../events/gateway-events.ts";
 import type { DeviceSessions } from "../../gateway/device-sessions.ts";
 import type { OpenedRegistry } from "../../registry/open-registry.ts";
+import { MessageSeal } from "../message-seal.ts";
 import { DEFAULT_MESSAGE_SETTINGS, type MessageSettings } from "../messages.ts";
 import type { MessageStorage } from "../storage.ts";
 import { OutboundQueue } from "./outbound-queue.ts";
-import { type PayloadSeal, SqlQueueStore } from "./sql-queue-store.ts";
+import { SqlQueueStore } from "./sql-queue-store.ts";
 
 export interface OutboundOptions {
   readonly opened: OpenedRegistry;
@@ -26,11 +27,12 @@ export async function openOutbound({
   clock,
 }: OutboundOptions): Promise<OutboundQueue> {
   const { registry, wallClock } = opened;
+  const complete = { ...DEFAULT_MESSAGE_SETTINGS, ...settings };
   const queue = await OutboundQueue.open({
-    store: new SqlQueueStore(storage, UNSEALED, wallClock),
+    store: new SqlQueueStore(storage, new MessageSeal(opened.messageKeys, "out", complete.sealed), wallClock),
     registry,
     sessions,
-    settings: { ...DEFAULT_MESSAGE_SETTINGS, ...settings },
+    settings: complete,
     events,
     clock,
     wallClock,
@@ -38,8 +40,3 @@ export async function openOutbound({
   storage.onOwnedAnew(() => queue.distrust());
   return queue;
 }
-
-const UNSEALED: PayloadSeal = {
-  seal: (_id, _device, data) => ({ sealed_by: null, data }),
-  open: ({ data }) => data,
-};

@@ -1,10 +1,10 @@
-import { addMs, constants, type TokenBucket } from "@usmp/protocol";
+import { addMs, type TokenBucket } from "@usmp/protocol";
 import type { Clock, Session } from "usmp";
 import { GatewayError } from "../../errors.ts";
 import type { GatewayEvents } from "../../events/gateway-events.ts";
 import type { DeviceSessions } from "../../gateway/device-sessions.ts";
 import type { GatewaySession } from "../../gateway/gateway.ts";
-import { type Actor, type Device, type DeviceId, formatTime, type WallMs } from "../../records.ts";
+import { type Actor, type DeviceId, formatTime, type WallMs } from "../../records.ts";
 import type { Registry, RegistryChange } from "../../registry/registry.ts";
 import type { WallClock } from "../../time/wall-clock.ts";
 import type { MessageSettings, OutboundRecord } from "../messages.ts";
@@ -13,10 +13,15 @@ import { Delivery, newBucket, type Pace, paceOf } from "./delivery.ts";
 import type { QueueStore, RecordFilter } from "./queue-store.ts";
 import { QueueWriter } from "./queue-writer.ts";
 import { SendAudit } from "./send-audit.ts";
+import {
+  isNews,
+  requireReceiver,
+  requireSame,
+  requireSendable,
+  type SendRequest,
+  unknownMessage,
+} from "./send-rules.ts";
 
-/** Ten years: longer than any device is away. */
-const LONGEST_TTL_MS = 3_650 * 86_400_000;
-const KEY = /^[\x21-\x7e]{1,128}$/;
 /** So long, and so many, final records are kept, so that senders can see what became of their messages. */
 const KEEP_ENDED_MS = 86_400_000;
 const KEEP_ENDED = 20_000;
@@ -31,15 +36,6 @@ export interface OutboundQueueOptions {
   readonly events: GatewayEvents;
   readonly clock: Clock;
   readonly wallClock: WallClock;
-}
-
-export interface SendRequest {
-  readonly device: DeviceId;
-  readonly data: Uint8Array;
-  /** Undefined: the gateway's own. */
-  readonly ttlMs: number | undefined;
-  /** The same key again is the same message, for as long as its record is kept: for senders that ask again when an answer got lost. */
-  readonly key: string | undefined;
 }
 
 /**
@@ -101,7 +97,9 @@ export class OutboundQueue {
    */
   async send(request: SendRequest, actor: Actor): Promise<OutboundRecord> {
     const { device, data, ttlMs = this.#options.settings.queueTtlMs, key } = request;
-    this.#check(request, ttlMs);
+    if (this.#stopped) throw new GatewayError("database", "the gateway is stopping; nothing more is queued");
+    requireReceiver(this.#options.registry.device(device), device);
+    requireSendable(request, ttlMs);
     const once = key === undefined ? undefined : `${device} ${key}`;
     const same = once === undefined ? undefined : this.#keyed.get(once);
     if (same !== undefined) {
@@ -120,7 +118,7 @@ export class OutboundQueue {
   /** Takes back what has not been handed to a session. Rejects with GatewayError "unknown-message", "message-state". */
   async cancel(id: number, actor: Actor): Promise<OutboundRecord> {
     const outcome = await this.#writer.once(() => this.#options.store.cancel(id));
-    if (outcome === undefined) throw unknownMessage(id);
+    if (outcome === undefined) throw unknownMessage(id, KEEP_ENDED);
     const { record, cancelled } = outcome;
     if (!cancelled) {
       const since = record.endedAt ?? record.sentAt ?? record.queuedAt;
@@ -137,7 +135,7 @@ export class OutboundQueue {
   /** Rejects with GatewayError "unknown-message". */
   async show(id: number): Promise<OutboundRecord> {
     const record = await this.#options.store.get(id);
-    if (record === undefined) throw unknownMessage(id);
+    if (record === undefined) throw unknownMessage(id, KEEP_ENDED);
     return record;
   }
 
@@ -237,24 +235,6 @@ export class OutboundQueue {
     this.#stopped = true;
     await this.#writer.close();
     await this.#audit.flush(Number.POSITIVE_INFINITY).catch(() => {});
-  }
-
-  #check({ device, data, key }: SendRequest, ttlMs: number): void {
-    if (this.#stopped) throw new GatewayError("database", "the gateway is stopping; nothing more is queued");
-    requireReceiver(this.#options.registry.device(device), device);
-    const most = constants.MAX_MESSAGE_LENGTH;
-    if (data.length > most)
-      throw new GatewayError(
-        "usage",
-        `message of ${data.length} bytes: at most ${most} fit into one (spec section 4); split it`,
-      );
-    if (!Number.isInteger(ttlMs) || ttlMs < 1 || ttlMs > LONGEST_TTL_MS)
-      throw new GatewayError(
-        "usage",
-        `time to live ${ttlMs}: give whole milliseconds from 1 to ${LONGEST_TTL_MS} (ten years)`,
-      );
-    if (key !== undefined && !KEY.test(key))
-      throw new GatewayError("usage", "the key of a message has 1 to 128 printable ASCII characters and no blank");
   }
 
   async #arrive(
@@ -393,34 +373,4 @@ export class OutboundQueue {
         : `messages to devices wait, and new ones are refused: ${error instanceof Error ? error.message : String(error)}`;
     events.emit({ type: "notice", time: wallClock.now(), topic: "outbound", message });
   }
-}
-
-function requireReceiver(device: Device | undefined, id: DeviceId): void {
-  if (device === undefined) {
-    throw new GatewayError(
-      "unknown-device",
-      `no device ${id}; "usmp device list" shows those there are, "usmp device add ${id}" enrols it`,
-    );
-  }
-  if (device.state === "revoked")
-    throw new GatewayError("device-state", `device ${id} is revoked: nothing can be sent to it any more`);
-}
-
-function requireSame(one: Uint8Array, other: Uint8Array, key: string | undefined): void {
-  if (Buffer.compare(one, other) === 0) return;
-  throw new GatewayError(
-    "usage",
-    `the key ${JSON.stringify(key)} was used for another message to this device; a new message needs a key of its own`,
-  );
-}
-
-function unknownMessage(id: number): GatewayError {
-  return new GatewayError(
-    "unknown-message",
-    `no message ${id}; what became of a message is kept for a day, and of ${KEEP_ENDED} at most`,
-  );
-}
-
-function isNews(last: OutboundRecord, next: OutboundRecord): boolean {
-  return next.state !== last.state || next.attempts !== last.attempts || next.maybeTwice !== last.maybeTwice;
 }

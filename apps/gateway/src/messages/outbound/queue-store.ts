@@ -25,6 +25,12 @@ export interface TakenMessage {
   readonly data: Uint8Array;
 }
 
+export interface Taken {
+  readonly messages: readonly TakenMessage[];
+  /** Nothing waits behind `after`. Without it there may be more: what was found had expired, for one. */
+  readonly nothing: boolean;
+}
+
 /** What became of messages that a session had: it has them; or the session ended before that was known, or before they left. */
 export interface Fates {
   readonly confirmed: readonly number[];
@@ -44,7 +50,7 @@ export interface BatchOutcome {
   /** One for each that was arriving. */
   readonly arrived: readonly OutboundRecord[];
   /** One for each take. */
-  readonly taken: readonly (readonly TakenMessage[])[];
+  readonly taken: readonly Taken[];
 }
 
 /** What waits for a device, sent ones included. */

@@ -1,7 +1,7 @@
 import { addMs } from "@usmp/protocol";
 import type { Clock } from "usmp";
 import type { OutboundRecord } from "../messages.ts";
-import type { Batch, NewMessage, QueueStore, Take, TakenMessage } from "./queue-store.ts";
+import type { Batch, NewMessage, QueueStore, Take, Taken } from "./queue-store.ts";
 
 /** What became of a message that a session had. */
 export type Fate = "confirmed" | "unknown" | "unsent";
@@ -21,7 +21,7 @@ type Change =
       readonly resolve: (record: OutboundRecord) => void;
       readonly reject: (error: unknown) => void;
     }
-  | { readonly kind: "take"; readonly take: Take; readonly resolve: (taken: readonly TakenMessage[]) => void }
+  | { readonly kind: "take"; readonly take: Take; readonly resolve: (taken: Taken) => void }
   | {
       readonly kind: "alone";
       readonly work: () => Promise<void>;
@@ -69,7 +69,7 @@ export class QueueWriter {
   }
 
   /** Resolves when the messages are known as sent on the disk: only then may they leave. */
-  take(take: Take): Promise<readonly TakenMessage[]> {
+  take(take: Take): Promise<Taken> {
     return new Promise((resolve) => this.#push({ kind: "take", take, resolve }));
   }
 
@@ -162,7 +162,7 @@ export class QueueWriter {
     for (const change of changes) {
       if (change.kind === "settle") change.resolve();
       else if (change.kind === "arrive") change.resolve(arrived[arrivals++] as OutboundRecord);
-      else if (change.kind === "take") change.resolve(taken[takes++] as readonly TakenMessage[]);
+      else if (change.kind === "take") change.resolve(taken[takes++] as Taken);
     }
   }
 

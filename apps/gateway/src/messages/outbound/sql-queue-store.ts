@@ -1,10 +1,11 @@
-import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from "kysely";
+import { type ExpressionBuilder, type RawBuilder, sql } from "kysely";
+import { GatewayError } from "../../errors.ts";
 import type { DeviceId, WallMs } from "../../records.ts";
 import type { WallClock } from "../../time/wall-clock.ts";
 import type { OutboundRecord } from "../messages.ts";
 import type { MessageTables, OutboundRow } from "../schema.ts";
 import type { MessageChange, MessageStorage } from "../storage.ts";
-import type { WideTable } from "../storage/tables.ts";
+import { FRESH, RECORD, recordOf, TABLE } from "./queue-rows.ts";
 import type {
   Batch,
   BatchOutcome,
@@ -14,6 +15,7 @@ import type {
   SenderCount,
   StoredQueue,
   Take,
+  Taken,
   TakenMessage,
 } from "./queue-store.ts";
 
@@ -22,42 +24,6 @@ export interface PayloadSeal {
   seal(id: number, device: DeviceId, data: Uint8Array): Pick<OutboundRow, "sealed_by" | "data">;
   open(row: Pick<OutboundRow, "id" | "device" | "sealed_by" | "data">): Uint8Array;
 }
-
-/** Everything but the payload. */
-const RECORD = [
-  "id",
-  "device",
-  "state",
-  "queued_at",
-  "expires_at",
-  "sent_at",
-  "ended_at",
-  "attempts",
-  "maybe_twice",
-  "bytes",
-  "sender",
-] as const;
-type RecordRow = Pick<Selectable<OutboundRow>, (typeof RECORD)[number]>;
-
-const TABLE: WideTable = {
-  name: "messages_out",
-  columns: {
-    id: "integer",
-    device: "text",
-    state: "text",
-    queued_at: "integer",
-    ttl_ms: "integer",
-    expires_at: "integer",
-    clock_doubted: "integer",
-    attempts: "integer",
-    maybe_twice: "integer",
-    bytes: "integer",
-    sender: "text",
-    send_key: "text",
-    sealed_by: "text",
-    data: "blob",
-  },
-};
 
 type Where = ExpressionBuilder<MessageTables, "messages_out">;
 // Written out, so that the databases see that a partial index covers them.
@@ -128,7 +94,7 @@ export class SqlQueueStore implements QueueStore {
       ];
       const arrived = await this.#insert(change, arriving, now);
       const handed: OutboundRecord[] = [];
-      const taken: TakenMessage[][] = [];
+      const taken: Taken[] = [];
       for (const take of takes) {
         const outcome = await this.#take(change, take, now);
         handed.push(...outcome.changed);
@@ -280,7 +246,7 @@ export class SqlQueueStore implements QueueStore {
     change: MessageChange,
     { device, after, limit }: Take,
     now: WallMs,
-  ): Promise<{ readonly changed: readonly OutboundRecord[]; readonly taken: TakenMessage[] }> {
+  ): Promise<{ readonly changed: readonly OutboundRecord[]; readonly taken: Taken }> {
     const rows = await change.sql
       .selectFrom("messages_out")
       .select(["id", "device", "expires_at", "sealed_by", "data"])
@@ -290,20 +256,39 @@ export class SqlQueueStore implements QueueStore {
       .orderBy("id")
       .limit(limit)
       .execute();
-    if (rows.length === 0) return { changed: [], taken: [] };
+    if (rows.length === 0) return { changed: [], taken: { messages: [], nothing: true } };
     const trusted = this.#wallClock.doubt === undefined;
-    const isOver = (row: { readonly expires_at: number }): boolean => trusted && row.expires_at <= now;
-    const over = rows.filter(isOver).map(({ id }) => id);
-    const leaving = rows.filter((row) => !isOver(row));
+    const leaving: TakenMessage[] = [];
+    const broken: number[] = [];
+    const over: number[] = [];
+    for (const row of rows) {
+      if (trusted && row.expires_at <= now) over.push(row.id);
+      else {
+        const data = this.#opened(row);
+        if (data === undefined) broken.push(row.id);
+        else leaving.push({ id: row.id, data });
+      }
+    }
     const changed = [
       ...(await this.#update(change, over, { state: "expired", ended_at: now, clock_doubted: 0 })),
+      ...(await this.#update(change, broken, { state: "cancelled", ended_at: now, clock_doubted: 0 })),
       ...(await this.#update(
         change,
         leaving.map(({ id }) => id),
         { state: "sent", sent_at: now, attempts: sql<number>`attempts + 1` },
       )),
     ];
-    return { changed, taken: leaving.map((row) => ({ id: row.id, data: this.#seal.open(row) })) };
+    return { changed, taken: { messages: leaving, nothing: false } };
+  }
+
+  /** Undefined for a row that was changed, or is sealed under a master that is not here: it must not hold up what waits behind it. */
+  #opened(row: Parameters<PayloadSeal["open"]>[0]): Uint8Array | undefined {
+    try {
+      return this.#seal.open(row);
+    } catch (error) {
+      if (error instanceof GatewayError && error.code === "damaged") return undefined;
+      throw error;
+    }
   }
 
   /** Those among the ids that wait. */
@@ -363,8 +348,6 @@ type OutboundUpdate = {
   readonly attempts?: RawBuilder<number>;
 };
 
-const FRESH = { sentAt: undefined, endedAt: undefined, attempts: 0, maybeTwice: false } as const;
-
 async function firstExpiry(db: MessageStorage["db"]): Promise<WallMs | undefined> {
   const row = await db
     .selectFrom("messages_out")
@@ -374,20 +357,4 @@ async function firstExpiry(db: MessageStorage["db"]): Promise<WallMs | undefined
     .limit(1)
     .executeTakeFirst();
   return row === undefined ? undefined : Number(row.expires_at);
-}
-
-function recordOf(row: RecordRow): OutboundRecord {
-  return {
-    id: row.id,
-    device: row.device,
-    state: row.state,
-    queuedAt: row.queued_at,
-    expiresAt: row.expires_at,
-    sentAt: row.sent_at ?? undefined,
-    endedAt: row.ended_at ?? undefined,
-    attempts: row.attempts,
-    maybeTwice: row.maybe_twice === 1,
-    bytes: row.bytes,
-    by: row.sender,
-  };
 }

@@ -63,6 +63,10 @@ export class LiveMessageStorage implements MessageStorage {
     return turn;
   }
 
+  takeId(): number {
+    return this.#ids.take();
+  }
+
   onOwnedAnew(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -19,6 +19,8 @@ export interface MessageStorage {
    * is not known whether it is. Short work: everybody else waits.
    */
   transaction<T>(work: (change: MessageChange) => Promise<T>): Promise<T>;
+  /** As MessageChange.takeId, for what is told before it could be stored. Throws GatewayError "database" when none is left. */
+  takeId(): number;
   /** Called when another process may have changed the database meanwhile (PostgreSQL, after its connection was lost): memory must be read anew. */
   onOwnedAnew(listener: () => void): () => void;
   /** Rejects when the database does not answer, or is another's. */

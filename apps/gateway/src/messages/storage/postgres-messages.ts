@@ -59,11 +59,16 @@ export async function openPostgresMessages(url: string): Promise<MessageStorage>
 }
 
 /** One array a column: the statement is the same for any number of rows. */
-async function insertArrays(change: MessageTransaction, { name, columns }: WideTable, rows: Rows): Promise<void> {
+async function insertArrays(
+  change: MessageTransaction,
+  { name, columns, repeatable }: WideTable,
+  rows: Rows,
+): Promise<void> {
+  const conflict = repeatable ? " on conflict do nothing" : "";
   if (rows.length === 0) return;
   const names = Object.keys(columns);
   const arrays = Object.values(columns).map((type, index) => `$${index + 1}::${TYPES[type]}[]`);
-  const sql = `insert into ${name} (${names.join(", ")}) select * from unnest(${arrays.join(", ")})`;
+  const sql = `insert into ${name} (${names.join(", ")}) select * from unnest(${arrays.join(", ")})${conflict}`;
   const values = names.map((_, column) => rows.map((row) => toPostgres(row[column])));
   await change.executeQuery(rawQuery(sql, values));
 }

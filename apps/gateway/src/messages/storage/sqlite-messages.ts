@@ -55,7 +55,12 @@ export async function openSqliteMessages(dataDirectory: string): Promise<Message
 }
 
 /** Statements for 256, 128, … 1 rows: they are under way together, since the thread answers in order. */
-async function insertRows(change: MessageTransaction, { name, columns }: WideTable, rows: Rows): Promise<void> {
+async function insertRows(
+  change: MessageTransaction,
+  { name, columns, repeatable }: WideTable,
+  rows: Rows,
+): Promise<void> {
+  const conflict = repeatable ? " on conflict do nothing" : "";
   const names = Object.keys(columns);
   const row = `(${names.map(() => "?").join(", ")})`;
   const statements: Promise<unknown>[] = [];
@@ -65,7 +70,7 @@ async function insertRows(change: MessageTransaction, { name, columns }: WideTab
       continue;
     }
     const values = Array.from({ length: size }, () => row).join(", ");
-    const sql = `insert into ${name} (${names.join(", ")}) values ${values}`;
+    const sql = `insert into ${name} (${names.join(", ")}) values ${values}${conflict}`;
     statements.push(change.executeQuery(rawQuery(sql, rows.slice(done, done + size).flat())));
     done += size;
   }

@@ -1,6 +1,8 @@
 /** A table that is written many rows at a time: its columns in order, and what they hold. */
 export interface WideTable {
   readonly name: string;
+  /** True: a row whose key is there already is the same row, from a try whose outcome was not known. */
+  readonly repeatable?: boolean;
   readonly columns: Readonly<Record<string, "integer" | "text" | "blob">>;
 }
 

@@ -30,10 +30,7 @@ struct Place {
 impl Arguments<'_> {
     /// # Safety
     /// `env` and `info` are what Node gave to the callback that is running, and the value does not outlive it.
-    pub(super) unsafe fn read(
-        env: sys::napi_env,
-        info: sys::napi_callback_info,
-    ) -> Result<(Self, *mut c_void), Fault> {
+    pub(super) unsafe fn read(env: sys::napi_env, info: sys::napi_callback_info) -> Result<(Self, *mut c_void), Fault> {
         let mut values = [ptr::null_mut(); MOST];
         let mut count = MOST;
         let mut data = ptr::null_mut();
@@ -97,11 +94,7 @@ impl Arguments<'_> {
     }
 
     /// The bytes of two Uint8Arrays, one to read and one to write. Where they overlap, the first is a copy.
-    pub fn input_and_output(
-        &mut self,
-        input: usize,
-        output: usize,
-    ) -> Result<(Cow<'_, [u8]>, &mut [u8]), Fault> {
+    pub fn input_and_output(&mut self, input: usize, output: usize) -> Result<(Cow<'_, [u8]>, &mut [u8]), Fault> {
         let (input, output) = (self.place(input)?, self.place(output)?);
         // SAFETY: as in bytes(); the copy is made before the second slice exists, and else the two do not overlap.
         unsafe {
@@ -120,7 +113,8 @@ impl Arguments<'_> {
         let status = unsafe {
             let value = self.values[index];
             let (env, offset) = (self.env, ptr::null_mut());
-            let status = sys::napi_get_typedarray_info(env, value, &mut kind, &mut length, &mut start, &mut buffer, offset);
+            let status =
+                sys::napi_get_typedarray_info(env, value, &mut kind, &mut length, &mut start, &mut buffer, offset);
             if status == sys::Status::napi_ok { sys::napi_is_arraybuffer(env, buffer, &mut unshared) } else { status }
         };
         if status != sys::Status::napi_ok || kind != sys::TypedarrayType::uint8_array || !unshared {

@@ -26,10 +26,7 @@ pub struct Export {
 /// # Safety
 /// Only Node calls it, with an environment and an object of that environment.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn napi_register_module_v1(
-    env: sys::napi_env,
-    exports: sys::napi_value,
-) -> sys::napi_value {
+pub unsafe extern "C" fn napi_register_module_v1(env: sys::napi_env, exports: sys::napi_value) -> sys::napi_value {
     // SAFETY: looks up Node-API's symbols in this process; the library that it answers with is this process and stays loaded.
     std::mem::forget(unsafe { sys::setup() });
     for export in crate::EXPORTS {
@@ -75,8 +72,7 @@ unsafe extern "C" fn call(env: sys::napi_env, info: sys::napi_callback_info) -> 
     let outcome = unsafe { Arguments::read(env, info) }.and_then(|(mut arguments, data)| {
         // SAFETY: `data` is the address of an element of EXPORTS, a static.
         let export = unsafe { &*data.cast::<Export>() };
-        catch_unwind(AssertUnwindSafe(|| (export.run)(&mut arguments)))
-            .unwrap_or(Err(Fault::Internal))
+        catch_unwind(AssertUnwindSafe(|| (export.run)(&mut arguments))).unwrap_or(Err(Fault::Internal))
     });
     // SAFETY: `env` is alive during the call.
     unsafe {

@@ -1,0 +1,32 @@
+import type { InboundMessage } from "../messages.ts";
+import type { InboundRow } from "../schema.ts";
+import type { Value, WideTable } from "../storage.ts";
+import type { MessageSeal } from "../message-seal.ts";
+
+export const INBOUND_TABLE: WideTable = {
+  name: "messages_in",
+  repeatable: true,
+  columns: {
+    id: "integer",
+    device: "text",
+    session: "text",
+    sequence: "integer",
+    time: "integer",
+    transport: "text",
+    bytes: "integer",
+    sealed_by: "text",
+    data: "blob",
+  },
+};
+
+export function toValues(message: InboundMessage, seal: MessageSeal): readonly Value[] {
+  const { id, device, session, sequence, time, transport, data } = message;
+  const kept = seal.seal(id, device, data);
+  return [id, device, session, sequence, time, transport, data.length, kept.sealed_by, kept.data];
+}
+
+/** Throws GatewayError "damaged". */
+export function fromRow(row: InboundRow, seal: MessageSeal): InboundMessage {
+  const { id, device, session, sequence, time, transport } = row;
+  return { id, device, session, sequence, time, transport, data: seal.open(row) };
+}
