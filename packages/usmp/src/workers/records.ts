@@ -94,9 +94,10 @@ export type ToWorker =
   | { readonly type: "peers"; readonly peers: readonly { readonly index: number; readonly path: string }[] }
   | { readonly type: "close" };
 
+/** What a worker says. */
 export type FromWorker =
   | { readonly type: "listening"; readonly addresses: readonly Peer[] }
-  | { readonly type: "failed"; readonly error: "usage" | "listen"; readonly message: string }
+  | { readonly type: "statistics"; readonly statistics: ServerStatistics }
   | {
       readonly type: "session";
       readonly session: number;
@@ -105,6 +106,11 @@ export type FromWorker =
       readonly peer: Peer;
       readonly keyLabel: number | undefined;
     }
+  | SessionRecord
+  | SlotRecord;
+
+/** Of a session, after its beginning. */
+export type SessionRecord =
   | { readonly type: "proven"; readonly session: number }
   | { readonly type: "moved"; readonly session: number; readonly move: Move; readonly peer: Peer }
   | {
@@ -124,10 +130,13 @@ export type FromWorker =
       readonly request: number;
       /** Milliseconds for "ping"; undefined: it did not come about, because the session ended. */
       readonly value: number | SessionStatistics | true | undefined;
-    }
+    };
+
+/** Of the worker itself: for the server that it is part of. */
+export type SlotRecord =
+  | { readonly type: "failed"; readonly error: "usage" | "listen"; readonly message: string }
   | { readonly type: "keys"; readonly request: number; readonly deviceId: string; readonly peer: Peer }
   | { readonly type: "refused"; readonly refusal: RefusalRecord }
-  | { readonly type: "statistics"; readonly statistics: ServerStatistics }
   | { readonly type: "want"; readonly request: number | undefined; readonly deviceId: string | undefined }
   | { readonly type: "gave"; readonly sessions: number; readonly request: number };
 

@@ -6,7 +6,7 @@ import { Inbox } from "../inbox.ts";
 import { messageBytes } from "../session.ts";
 import { countAfterAccepting } from "../unread.ts";
 import { aborted, type Deferred, deferred, Outcome } from "../waiting.ts";
-import type { FromWorker, SessionVerb } from "./records.ts";
+import type { SessionRecord, SessionVerb } from "./records.ts";
 
 /** What a message costs beside its bytes: an empty one takes memory too. So 256 KiB hold 4,096 messages at most, as in one process. */
 export const MESSAGE_COST = 64;
@@ -22,12 +22,6 @@ export interface SessionWorker {
   end(session: number, reason: CloseReason): void;
   abort(session: number): void;
 }
-
-/** What a worker says of a session after its beginning. */
-export type SessionRecord = Extract<
-  FromWorker,
-  { readonly type: "proven" | "moved" | "unsent" | "answer" | "closed" | "finished" }
->;
 
 /** Who is told that a session is over; once. */
 export interface RemoteSessionOwner {

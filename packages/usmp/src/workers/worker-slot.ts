@@ -1,18 +1,19 @@
 import type { CloseReason, Secret } from "@usmp/protocol";
-import type { Peer, ServerStatistics } from "../api.ts";
+import type { Move, Peer, ServerStatistics } from "../api.ts";
 import { readValue } from "./channel.ts";
 import { type CarriedKey, encodeKeys } from "./keys-record.ts";
-import { type FromWorker, Kind, type SessionVerb, type ToWorker } from "./records.ts";
-import type { Begun, RemoteSession, SessionRecord, SessionWorker } from "./remote-session.ts";
+import {
+  type FromWorker,
+  Kind,
+  type SessionRecord,
+  type SessionVerb,
+  type SlotRecord,
+  type ToWorker,
+} from "./records.ts";
+import type { Begun, RemoteSession, SessionWorker } from "./remote-session.ts";
 import { RestartDelay } from "./restart-delay.ts";
 import { NO_STATISTICS, pastOf, sumOf } from "./server-statistics.ts";
 import { WorkerProcess } from "./worker-process.ts";
-
-/** What a worker says that is not for one session alone, or not only. */
-export type SlotRecord = Extract<
-  FromWorker,
-  { readonly type: "failed" | "moved" | "keys" | "refused" | "want" | "gave" }
->;
 
 /** What a slot's server does with what its worker says. */
 export interface SlotHost {
@@ -21,6 +22,7 @@ export interface SlotHost {
   onListening(slot: WorkerSlot, addresses: readonly Peer[]): void;
   onSession(slot: WorkerSlot, begun: Begun): RemoteSession;
   onProven(session: RemoteSession): void;
+  onMoved(session: RemoteSession, move: Move): void;
   onRecord(slot: WorkerSlot, record: SlotRecord): void;
   /** The worker ended, though it was not asked to; it begins again after so many milliseconds. */
   onEnded(slot: WorkerSlot, cause: string, lost: readonly RemoteSession[], restartInMs: number): void;
@@ -154,7 +156,7 @@ export class WorkerSlot implements SessionWorker {
     if (session === undefined) return;
     session.onRecord(record);
     if (record.type === "proven") this.#host.onProven(session);
-    if (record.type === "moved") this.#host.onRecord(this, record);
+    if (record.type === "moved") this.#host.onMoved(session, record.move);
     if (record.type === "finished") this.#sessions.delete(record.session);
   }
 
@@ -172,10 +174,6 @@ export class WorkerSlot implements SessionWorker {
     const restartInMs = this.#delay.after(performance.now() - this.#beganAt);
     this.#restart = setTimeout(() => this.start(), restartInMs);
     this.#host.onEnded(this, cause, lost, restartInMs);
-  }
-
-  sessionOf(number: number): RemoteSession | undefined {
-    return this.#sessions.get(number);
   }
 }
 

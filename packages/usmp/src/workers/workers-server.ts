@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultCrypto } from "@usmp/crypto";
 import { type Limits, ProofTrial, parseLimits, parseRekeying, parseTiming, Secret, UsageError } from "@usmp/protocol";
-import type { ListenOptions, Peer, Refusal, RekeySettings, Server, ServerStatistics, Session } from "../api.ts";
+import type { ListenOptions, Move, Peer, Refusal, RekeySettings, Server, ServerStatistics, Session } from "../api.ts";
 import { systemClock } from "../clock.ts";
 import { formatDeviceId, parseDeviceId } from "../device-id.ts";
 import { DeviceSessions } from "../device-sessions.ts";
@@ -14,11 +14,11 @@ import { acknowledgeOf, receiveLimit } from "../settings.ts";
 import { Turnstile } from "../turnstile.ts";
 import { deferred } from "../waiting.ts";
 import { type SocketSource, socketSource } from "./own-sockets.ts";
-import type { FromWorker, ProvenPair, RefusalRecord, WorkerSettings, WorkerStart } from "./records.ts";
+import type { ProvenPair, RefusalRecord, SlotRecord, WorkerSettings, WorkerStart } from "./records.ts";
 import { type Begun, RemoteSession } from "./remote-session.ts";
 import { sumOf } from "./server-statistics.ts";
 import { SessionShares } from "./session-shares.ts";
-import { type SlotRecord, WorkerSlot } from "./worker-slot.ts";
+import { WorkerSlot } from "./worker-slot.ts";
 
 export interface BoundAddress {
   readonly host: string | undefined;
@@ -150,6 +150,9 @@ export class WorkersServer implements Server {
     onProven: (session: RemoteSession): void => {
       for (const replaced of this.#devices.prove(session)) replaced.end({ code: "replaced" });
     },
+    onMoved: (session: RemoteSession, move: Move): void => {
+      if (session.open) this.#options.onMoved?.(session, move);
+    },
     onRecord: (slot: WorkerSlot, record: SlotRecord): void => this.#onRecord(slot, record),
     onEnded: (slot: WorkerSlot, cause: string, lost: readonly RemoteSession[], restartInMs: number): void =>
       this.#onEnded(slot, cause, lost, restartInMs),
@@ -233,11 +236,6 @@ export class WorkersServer implements Server {
       case "failed":
         this.#onFailed(slot, record);
         break;
-      case "moved": {
-        const session = slot.sessionOf(record.session);
-        if (session?.open) this.#options.onMoved?.(session, record.move);
-        break;
-      }
       case "keys":
         this.#takeTurn(() => void this.#answerKeys(slot, record.request, record.deviceId, record.peer));
         break;
@@ -253,7 +251,7 @@ export class WorkersServer implements Server {
     }
   }
 
-  #onFailed(slot: WorkerSlot, { error, message }: FromWorker & { readonly type: "failed" }): void {
+  #onFailed(slot: WorkerSlot, { error, message }: SlotRecord & { readonly type: "failed" }): void {
     const waiting = this.#listening.get(slot);
     this.#listening.delete(slot);
     waiting?.(error === "usage" ? new UsageError("invalid-option", message) : new Error(message));
