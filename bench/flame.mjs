@@ -1,5 +1,5 @@
 /**
- * `node bench/flame.mjs [--size N] [--messages N] [--out FILE.svg]`: a flame graph of our server while it echoes over 8 TCP
+ * `npm run bench:flame -- [--size N] [--messages N] [--out FILE.svg]`: a flame graph of our server while it echoes over 8 TCP
  * connections, from V8's own profiler (node --cpu-prof). The text is what takes 1 % or more, callers above callees.
  */
 import { randomBytes } from "node:crypto";
