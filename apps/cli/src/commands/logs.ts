@@ -62,7 +62,7 @@ function describeLine(line: LogLine): string {
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** RFC 3339. Throws CommandError "usage". */
-export function sinceOf(given: string, now: number): string {
+function sinceOf(given: string, now: number): string {
   const [, count, unit = ""] = /^(\d{1,9})([smhd])$/.exec(given) ?? [];
   const time = count === undefined ? Date.parse(given) : now - Number(count) * (UNITS[unit] as number);
   if (Number.isFinite(time) && (count !== undefined || /^\d{4}-\d\d-\d\d/.test(given))) {

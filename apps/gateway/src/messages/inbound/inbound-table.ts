@@ -1,5 +1,4 @@
 import type { InboundMessage } from "../messages.ts";
-import type { InboundRow } from "../schema.ts";
 import type { Value, WideTable } from "../storage.ts";
 import type { MessageSeal } from "../message-seal.ts";
 
@@ -23,10 +22,4 @@ export function toValues(message: InboundMessage, seal: MessageSeal): readonly V
   const { id, device, session, sequence, time, transport, data } = message;
   const kept = seal.seal(id, device, data);
   return [id, device, session, sequence, time, transport, data.length, kept.sealed_by, kept.data];
-}
-
-/** Throws GatewayError "damaged". */
-export function fromRow(row: InboundRow, seal: MessageSeal): InboundMessage {
-  const { id, device, session, sequence, time, transport } = row;
-  return { id, device, session, sequence, time, transport, data: seal.open(row) };
 }

@@ -23,7 +23,7 @@ export interface ThreadOptions {
 }
 
 /** An error of SQLite's: its words, and its code, such as "SQLITE_FULL" or "ERR_SQLITE_ERROR 13". */
-export class ThreadError extends Error {
+class ThreadError extends Error {
   override readonly name = "ThreadError";
   readonly code: string;
 
