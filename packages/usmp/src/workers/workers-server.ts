@@ -243,7 +243,7 @@ export class WorkersServer implements Server {
         this.#onRefused(record.refusal);
         break;
       case "want":
-        void this.#onWant(slot, record.request, record.deviceId);
+        this.#onWant(slot, record.request, record.deviceId);
         break;
       case "gave":
         this.#giving.get(record.request)?.done(record.sessions);
@@ -314,33 +314,30 @@ export class WorkersServer implements Server {
     else onRefused(withoutUndefined({ ...refusal, proof }));
   }
 
-  /** A worker needs room for sessions. Who has most to spare gives half of it. */
-  async #onWant(slot: WorkerSlot, request: number | undefined, deviceId: string | undefined): Promise<void> {
+  /**
+   * A worker needs room for sessions. Who has most to spare gives half of it. Nothing here waits for a promise: what was given must be told
+   * to the one before anything else is said to it, or the next question would find it nowhere.
+   */
+  #onWant(slot: WorkerSlot, request: number | undefined, deviceId: string | undefined): void {
     const { generation } = slot;
-    let sessions = this.#shares.takeFree(slot.index);
-    if (sessions === 0) sessions = await this.#collectFor(slot);
-    if (slot.generation !== generation) return;
-    const fits = deviceId !== undefined && this.#devices.count(deviceId) === 1;
-    slot.tell({ type: "grant", sessions, request, fits });
-  }
-
-  async #collectFor(slot: WorkerSlot): Promise<number> {
-    const openOf = (worker: number): number => this.#openIn(worker);
-    const found = this.#shares.donorFor(slot.index, openOf);
+    const grant = (sessions: number): void => {
+      // Another worker in its place has asked nothing; what was moved to it is its own all the same.
+      const asked = slot.generation === generation ? request : undefined;
+      const fits = deviceId !== undefined && this.#devices.count(deviceId) === 1;
+      slot.tell({ type: "grant", sessions, request: asked, fits });
+    };
+    const free = this.#shares.takeFree(slot.index);
+    const found = free > 0 ? undefined : this.#shares.donorFor(slot.index, (worker) => this.#openIn(worker));
     const donor = found && this.#slots[found.worker];
-    if (donor === undefined || !donor.ready) return 0;
-    const request = ++this.#requests;
-    const { generation } = slot;
-    const sessions = await new Promise<number>((done) => {
-      this.#giving.set(request, { donor, done });
-      donor.tell({ type: "give", most: found?.most ?? 0, request });
-    });
-    this.#giving.delete(request);
-    if (sessions === 0) return 0;
-    this.#shares.move(donor.index, slot.index, sessions);
-    // Ended while it waited: what it was to get is free.
-    if (slot.generation !== generation) this.#shares.noteEnded(slot.index);
-    return sessions;
+    if (found === undefined || donor === undefined || !donor.ready) return grant(free);
+    const giving = ++this.#requests;
+    const done = (sessions: number): void => {
+      this.#giving.delete(giving);
+      this.#shares.move(donor.index, slot.index, sessions);
+      grant(sessions);
+    };
+    this.#giving.set(giving, { donor, done });
+    donor.tell({ type: "give", most: found.most, request: giving });
   }
 
   #openIn(worker: number): number {
