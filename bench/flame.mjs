@@ -127,7 +127,7 @@ function svg(all) {
   draw(all, 0, 0);
   const height = (deepest + 1) * ROW;
   const style = "<style>text{font:10px monospace;fill:#111}</style>";
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">${style}${boxes.join("\n")}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"><title>Flame graph of the server</title>${style}${boxes.join("\n")}</svg>\n`;
 }
 
 /** Ours, Node's, and the engine's. @param {string} name */

@@ -2,8 +2,9 @@
  * `npm run bench`: what our server costs beside plain sockets, Node's TLS, mosquitto with TLS-PSK and the Python SDK, on the same work and in one
  * run. See README.md in this folder.
  */
-import { availableParallelism, cpus, release } from "node:os";
+
 import { writeFileSync } from "node:fs";
+import { availableParallelism, cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import { ensurePythonSdk } from "../scripts/dependencies.mjs";
 import { run } from "../scripts/run.mjs";

@@ -68,22 +68,15 @@ export class SessionLines {
     const admitted = this.#sessions.get(id);
     if (admitted === undefined) return;
     const { session, generation } = admitted;
-    switch (event.type) {
-      case "session": {
-        const name = this.#gateway.registry.device(session.deviceId)?.name;
-        return this.#reporter.event({
-          ...sessionEvent(session),
-          generation,
-          ...(name === undefined ? {} : { name }),
-        });
-      }
-      case "message":
-        await this.#reporter.event(messageEvent(session, event.message.data));
-        if (this.#echo) await this.#sendBack(session, event.message.data);
-        return;
-      case "session-ended":
-        this.#sessions.delete(id);
-        return this.#reporter.event(closedEvent(session, event.reason));
+    if (event.type === "session") {
+      const name = this.#gateway.registry.device(session.deviceId)?.name;
+      await this.#reporter.event({ ...sessionEvent(session), generation, ...(name === undefined ? {} : { name }) });
+    } else if (event.type === "message") {
+      await this.#reporter.event(messageEvent(session, event.message.data));
+      if (this.#echo) await this.#sendBack(session, event.message.data);
+    } else {
+      this.#sessions.delete(id);
+      await this.#reporter.event(closedEvent(session, event.reason));
     }
   }
 

@@ -7,7 +7,7 @@ describe.each(TRANSPORTS)("onMessage over %s", (transport) => {
     const { client, server } = await pair(transport);
     await client.send("one");
     await client.send("two");
-    const heard: string[] = [];
+    const heard: (string | undefined)[] = [];
     const third = deferred<void>();
     server.onMessage = (message) => {
       heard.push(textOf(message));
@@ -29,7 +29,7 @@ describe.each(TRANSPORTS)("onMessage over %s", (transport) => {
     const { client, server } = await pair(transport);
     const first = deferred<void>();
     const second = deferred<void>();
-    const heard: string[] = [];
+    const heard: (string | undefined)[] = [];
     server.onMessage = (message) => {
       heard.push(textOf(message));
       if (heard.length === 2) second.resolve();
@@ -69,7 +69,7 @@ describe.each(TRANSPORTS)("onMessage over %s", (transport) => {
   test("that throws is an uncaught exception, and the session goes on", async () => {
     const { client, server } = await pair(transport);
     const thrown = uncaught();
-    const answered = deferred<string>();
+    const answered = deferred<string | undefined>();
     server.onMessage = (message) => {
       if (message.length === 0) throw new Error("the handler's own");
       answered.resolve(textOf(message));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { open, textOf, TRANSPORTS } from "../support/loopback.ts";
+import { open, TRANSPORTS, textOf } from "../support/loopback.ts";
 import { ServerProcess } from "../support/server-process.ts";
 
 const DEVICES = 200;

@@ -1,8 +1,8 @@
 import { Secret } from "@usmp/protocol";
 import { describe, expect, test } from "vitest";
 import { connect } from "../../src/client.ts";
-import { PUBLISHED_KEY_TEXTS } from "../../src/published-keys.ts";
 import { listen } from "../../src/listen.ts";
+import { PUBLISHED_KEY_TEXTS } from "../../src/published-keys.ts";
 import { LOOPBACK, open, serve } from "../support/loopback.ts";
 
 /** The development key, an example, and each in a form that HMAC cannot tell from it. */

@@ -1,12 +1,13 @@
 import { runSeed, SeededRandom, UdpRelay } from "@usmp/testkit";
 import { type Session, UsageError } from "usmp";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { Secret } from "../../src/index.ts";
 import {
   DEVICE_ID,
   expectEcho,
   LOOPBACK,
-  open,
   OTHER_TEST_PSK,
+  open,
   patterned,
   receiveTexts,
   serve,
@@ -15,7 +16,6 @@ import {
   textOf,
 } from "./loopback.ts";
 import { buildWorkers, serveWithWorkers, TELLING, workerOf } from "./workers.ts";
-import { Secret } from "../../src/index.ts";
 
 const SESSIONS = 16;
 /** Sessions that come one after another reach both processes long before so many; when all are in one, it is as good as proven that they stay there. */

@@ -1,6 +1,6 @@
+import type { MessageSeal } from "../message-seal.ts";
 import type { InboundMessage } from "../messages.ts";
 import type { Value, WideTable } from "../storage.ts";
-import type { MessageSeal } from "../message-seal.ts";
 
 export const INBOUND_TABLE: WideTable = {
   name: "messages_in",

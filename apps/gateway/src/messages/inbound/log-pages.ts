@@ -1,12 +1,24 @@
 import type { DeviceId, WallMs } from "../../records.ts";
 import type { MessageSeal } from "../message-seal.ts";
-import type { OutboundRecord } from "../messages.ts";
+import type { OutboundRecord, OutboundState } from "../messages.ts";
 import type { InboundRow, OutboundRow } from "../schema.ts";
 import type { MessageStorage } from "../storage.ts";
-import type { LoggedMessage } from "./message-log.ts";
 
 /** Rows of each direction that are read at once: everybody else waits for so long. */
 const PAGE = 200;
+
+/** A message of either direction, as the log has it. */
+export interface LoggedMessage {
+  readonly id: number;
+  readonly device: DeviceId;
+  readonly direction: "in" | "out";
+  /** In: when the gateway had it whole. Out: when it was queued. */
+  readonly time: WallMs;
+  readonly session: string | undefined;
+  readonly sequence: number | undefined;
+  readonly data: Uint8Array;
+  readonly state: OutboundState | undefined;
+}
 
 export interface LogPage {
   readonly messages: readonly LoggedMessage[];

@@ -4,25 +4,12 @@ import type { DeviceId, WallMs } from "../../records.ts";
 import type { MessageSeal } from "../message-seal.ts";
 import type { OutboundState } from "../messages.ts";
 import type { MessageStorage } from "../storage.ts";
-import { LogPages } from "./log-pages.ts";
+import { type LoggedMessage, LogPages } from "./log-pages.ts";
 
 /** Live messages that may wait for a reader that is behind; further ones are dropped, and it is told how many. */
 const MOST_LIVE = 2_000;
 /** Messages that were read from the store are told as events a moment later, at most so many. */
 const MOST_OVERLAPPING = 16_384;
-
-/** A message of either direction, as the log has it. */
-export interface LoggedMessage {
-  readonly id: number;
-  readonly device: DeviceId;
-  readonly direction: "in" | "out";
-  /** In: when the gateway had it whole. Out: when it was queued. */
-  readonly time: WallMs;
-  readonly session: string | undefined;
-  readonly sequence: number | undefined;
-  readonly data: Uint8Array;
-  readonly state: OutboundState | undefined;
-}
 
 export interface LogRequest {
   readonly device: DeviceId | undefined;
