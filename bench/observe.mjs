@@ -42,6 +42,7 @@ perMessage("metrics", (events) => {
     sinks: () => [],
     wallNow: Date.now,
     queueDepth: () => 0,
+    intake: () => undefined,
   });
 });
 perMessage("a sink that hangs, its buffer full", (events) => {

@@ -2,8 +2,20 @@ import { type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Check, type DoctorContext, type Finding, notChecked, ok, problem } from "./check.ts";
 
-/** Files of the data directory that hold keys, or let one in. */
-const PRIVATE = ["master", "usmp.db", "usmp.db-wal", "usmp.db-shm", "audit.head", "control.token", "psk"] as const;
+/** Files of the data directory that hold keys or messages, or let one in. */
+const PRIVATE = [
+  "master",
+  "usmp.db",
+  "usmp.db-wal",
+  "usmp.db-shm",
+  "messages.db",
+  "messages.db-wal",
+  "messages.db-shm",
+  "audit.head",
+  "control.token",
+  "admin.token",
+  "psk",
+] as const;
 
 /** Modes and owners of what holds keys. */
 export const files: Check = {

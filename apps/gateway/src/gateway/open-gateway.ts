@@ -111,7 +111,7 @@ class LiveGateway implements Gateway {
       events: this.events,
       clock: this.#clock,
     });
-    this.#observed.follow(this.#storage, this.#outbound);
+    this.#observed.follow(this.#storage, this.#inbound.intake, this.#outbound);
     this.#server = await listen({
       tcp: options.tcp,
       udp: options.udp,

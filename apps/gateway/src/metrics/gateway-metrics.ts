@@ -1,5 +1,6 @@
 import type { CloseReason, Server } from "usmp";
 import type { GatewayEvent, GatewayEvents } from "../events/gateway-events.ts";
+import type { IntakeStatistics } from "../messages/inbound/intake.ts";
 import type { OutboundState } from "../messages/messages.ts";
 import type { WallMs } from "../records.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -20,6 +21,8 @@ export interface MetricSources {
   readonly wallNow: () => WallMs;
   /** Messages that wait for their devices. */
   readonly queueDepth: () => number;
+  /** Of what devices send; undefined before it is read. */
+  readonly intake: () => IntakeStatistics | undefined;
 }
 
 interface Latency {
@@ -44,7 +47,6 @@ export class GatewayMetrics {
   #established = 0;
   #movesBegun = 0;
   #movesProven = 0;
-  #stored = 0;
 
   constructor(sources: MetricSources) {
     this.#sources = sources;
@@ -89,7 +91,6 @@ export class GatewayMetrics {
   #note(event: GatewayEvent): void {
     switch (event.type) {
       case "message":
-        this.#stored++;
         this.#storeLatency.observe(this.#sources.wallNow() - event.message.time);
         break;
       case "outbound": {
@@ -197,8 +198,24 @@ export class GatewayMetrics {
   }
 
   #messageFamilies(): Family[] {
+    const {
+      stored = 0,
+      unstored = 0,
+      waiting = 0,
+      keptMessages = 0,
+      keptBytes = 0,
+      dropped,
+    } = this.#sources.intake() ?? {};
     return [
-      counter("usmp_stored_messages_total", "Messages of devices that are in the store.", [sample(this.#stored)]),
+      counter("usmp_stored_messages_total", "Messages of devices that came into the store.", [sample(stored)]),
+      gauge("usmp_store_waiting", "Messages of devices that wait for the store.", [sample(waiting)]),
+      gauge("usmp_store_messages", "Messages of devices in the store, about.", [sample(keptMessages)]),
+      gauge("usmp_store_bytes", "What they take there, about.", [sample(keptBytes)]),
+      counter(
+        "usmp_store_dropped_total",
+        "Messages of devices that left the store, or never came into it.",
+        Object.entries({ ...dropped, unstored }).map(([cause, count]) => sample(count, { cause })),
+      ),
       this.latencies[0].family,
       gauge("usmp_queue_depth", "Messages that wait for their devices.", [sample(this.#sources.queueDepth())]),
       counter(

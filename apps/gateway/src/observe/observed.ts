@@ -6,6 +6,7 @@ import type { GatewayOptions } from "../gateway/gateway.ts";
 import { health } from "../health/health.ts";
 import { SecurityLog } from "../logs/security-log.ts";
 import { messageOf } from "../master/secret-file.ts";
+import type { Intake } from "../messages/inbound/intake.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import type { MessageStorage } from "../messages/storage.ts";
 import { GatewayMetrics } from "../metrics/gateway-metrics.ts";
@@ -38,6 +39,7 @@ export class Observed {
   readonly #metrics: GatewayMetrics;
   #storage: Pick<MessageStorage, "check"> | undefined;
   #outbound: Pick<OutboundQueue, "depth"> | undefined;
+  #intake: Pick<Intake, "statistics"> | undefined;
   #sinks: OpenSinks = NO_SINKS;
   #securityLog: SecurityLog | undefined;
   #stopTelemetry: () => void = () => {};
@@ -56,6 +58,7 @@ export class Observed {
       sinks: () => this.#sinks.statistics,
       wallNow,
       queueDepth: () => this.#outbound?.depth.messages ?? 0,
+      intake: () => this.#intake?.statistics,
     });
   }
 
@@ -82,9 +85,14 @@ export class Observed {
     this.#stopTelemetry = await reportToOpenTelemetry(this.#metrics, events, version);
   }
 
-  /** From now on metrics and health know of the store and the queue. */
-  follow(storage: Pick<MessageStorage, "check">, outbound: Pick<OutboundQueue, "depth">): void {
+  /** From now on metrics and health know of the store, of what comes into it, and of the queue. */
+  follow(
+    storage: Pick<MessageStorage, "check">,
+    intake: Pick<Intake, "statistics">,
+    outbound: Pick<OutboundQueue, "depth">,
+  ): void {
     this.#storage = storage;
+    this.#intake = intake;
     this.#outbound = outbound;
   }
 
@@ -111,6 +119,9 @@ export class Observed {
   }
 
   async #storeProblem(): Promise<string | undefined> {
+    // A full disk answers questions, and takes nothing.
+    const trouble = this.#intake?.statistics.trouble;
+    if (trouble !== undefined) return trouble.message;
     const late = new Promise<string>((resolve) => {
       setTimeout(() => resolve(`no answer within ${STORE_ANSWERS_MS} ms`), STORE_ANSWERS_MS).unref();
     });
