@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, mkdirSync, readdirSync, statSync } from "node:fs";
 import { addMs } from "@usmp/protocol";
 import { type Clock, listen, type Move, type Server, type Session, systemClock } from "usmp";
 import { findRunning } from "../control/client.ts";
@@ -7,11 +7,12 @@ import { ControlServer } from "../control/server.ts";
 import { GatewayError } from "../errors.ts";
 import { GatewayEvents, type SessionFacts } from "../events/gateway-events.ts";
 import type { HttpAddress } from "../http/http-server.ts";
+import { codeOf, messageOf } from "../master/secret-file.ts";
 import { type Inbound, openInbound } from "../messages/inbound/open-inbound.ts";
-import { Observed } from "../observe/observed.ts";
 import { openOutbound } from "../messages/outbound/open-outbound.ts";
 import type { OutboundQueue } from "../messages/outbound/outbound-queue.ts";
 import { type MessageStorage, openMessageStorage } from "../messages/storage.ts";
+import { Observed } from "../observe/observed.ts";
 import { type OpenedRegistry, openRegistry } from "../registry/open-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RefusalRecord } from "../why/refusal-record.ts";
@@ -260,6 +261,7 @@ const OWN_FILES = ["usmp.db", "master", "psk"];
 /** Makes the directory, or checks that it is nobody else's. Keys and the control socket lie in it. */
 function makePrivate(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  checkWritable(directory);
   if (process.platform === "win32") return;
   const { uid, mode } = statSync(directory);
   if (uid !== process.geteuid?.() && process.geteuid?.() !== 0) {
@@ -278,4 +280,18 @@ function makePrivate(directory: string): void {
     );
   }
   chmodSync(directory, 0o700);
+}
+
+/** The database would say "disk I/O error" of it. */
+function checkWritable(directory: string): void {
+  try {
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    const problem = codeOf(error) === "EROFS" ? "it lies on a read-only file system" : messageOf(error);
+    throw new GatewayError(
+      "database",
+      `the data directory ${directory} cannot be written: ${problem}; let it be written, or give another with --data DIR`,
+      { cause: error },
+    );
+  }
 }
