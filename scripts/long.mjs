@@ -47,6 +47,11 @@ const TARGETS = {
     options: { seconds: "600", sessions: "100", memory: "90" },
     run: async (load) => (await runTool("tsc", ["-b"])).ok && runStress(load),
   },
+  crash: {
+    what: "kill -9 of a gateway that stores, queues and drains messages, on SQLite and PostgreSQL, for so many rounds each",
+    options: { rounds: "50" },
+    run: ({ rounds }) => vitest("crash", ["messages", "outbound"], { USMP_CRASH_ROUNDS: rounds }),
+  },
   crowd: {
     what: "clients of the Python SDK connect to our server at 10, 20 and 30 % loss each way",
     options: { clients: "200" },

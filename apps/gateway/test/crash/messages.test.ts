@@ -8,7 +8,8 @@ import { connectControl } from "../../src/control/client.ts";
 import { keyOf } from "../support/gateways.ts";
 import { onEachDatabase, type TestHome } from "../support/registries.ts";
 
-const ROUNDS = 50;
+/** `npm run long -- crash` makes fifty of them. */
+const ROUNDS = Number(process.env["USMP_CRASH_ROUNDS"] ?? 8);
 const LONGEST_MS = 400;
 const CHILD = fileURLToPath(new URL("./gateway-child.mjs", import.meta.url));
 const LOOPBACK = "127.0.0.1";
