@@ -11,6 +11,7 @@ import {
   UsageError,
 } from "@usmp/protocol";
 import { AddressError, checkHostAndPort, parseListenAddress } from "@usmp/transport";
+import { iterateOpen } from "./announced.ts";
 import type { ListenAddress, ListenOptions, Move, Peer, Refusal, Server, ServerStatistics, Session } from "./api.ts";
 import { systemClock } from "./clock.ts";
 import { formatDeviceId, parseDeviceId } from "./device-id.ts";
@@ -151,16 +152,8 @@ export class LiveServer implements Server, Reception {
     await this.close();
   }
 
-  /** Sessions that nobody has taken yet come first; leaving the loop early leaves the server open. */
   [Symbol.asyncIterator](): AsyncIterator<Session, undefined> {
-    return {
-      next: async () => {
-        let session = this.#announced.poll();
-        while (session?.open === false) session = this.#announced.poll();
-        session ??= await this.#announced.wait(undefined);
-        return session === undefined ? { done: true, value: undefined } : { done: false, value: session };
-      },
-    };
+    return iterateOpen(this.#announced);
   }
 
   admit(session: LiveSession): void {

@@ -14,8 +14,8 @@ import type { Peer } from "./api.ts";
 import { type DatagramAddress, DatagramDriver, datagramAddress, sendDatagram } from "./datagram-driver.ts";
 import { formatDeviceId } from "./device-id.ts";
 import { DatagramLink } from "./links.ts";
-import { ServerAttempt } from "./server-attempt.ts";
 import { nativeSockets } from "./native-sockets.ts";
+import { ServerAttempt } from "./server-attempt.ts";
 import type { AcceptorOptions, AcceptorSocket } from "./tcp-acceptor.ts";
 
 /** Datagrams a second that are reported as malformed; their addresses may be forged, so they must not crowd out what is not. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultCrypto } from "@usmp/crypto";
 import { type Limits, ProofTrial, parseLimits, parseRekeying, parseTiming, Secret, UsageError } from "@usmp/protocol";
+import { iterateOpen } from "../announced.ts";
 import type { ListenOptions, Move, Peer, Refusal, RekeySettings, Server, ServerStatistics, Session } from "../api.ts";
 import { systemClock } from "../clock.ts";
 import { formatDeviceId, parseDeviceId } from "../device-id.ts";
@@ -133,14 +134,7 @@ export class WorkersServer implements Server {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Session, undefined> {
-    return {
-      next: async () => {
-        let session = this.#announced.poll();
-        while (session?.open === false) session = this.#announced.poll();
-        session ??= await this.#announced.wait(undefined);
-        return session === undefined ? { done: true, value: undefined } : { done: false, value: session };
-      },
-    };
+    return iterateOpen(this.#announced);
   }
 
   readonly #host = {
