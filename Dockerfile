@@ -10,7 +10,8 @@ RUN npm ci --omit=optional --ignore-scripts \
  && npm prune --omit=dev --omit=optional --ignore-scripts
 
 FROM node:22-slim
-ENV NODE_ENV=production USMP_DATA=/data
+# Without payloads in the log of the container; --json of the command line would write them.
+ENV NODE_ENV=production USMP_DATA=/data USMP_LOG_FORMAT=json
 WORKDIR /usmp
 COPY --from=build /usmp/package.json ./
 COPY --from=build /usmp/node_modules ./node_modules
@@ -25,4 +26,4 @@ EXPOSE 9000/tcp 9000/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["node", "apps/cli/bin/usmp.mjs", "why", "--limit", "1", "--json"]
 ENTRYPOINT ["node", "apps/cli/bin/usmp.mjs"]
-CMD ["gateway", "--json"]
+CMD ["gateway"]

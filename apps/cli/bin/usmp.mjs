@@ -3,7 +3,7 @@
 // Setting the title overwrites all of them in place on Linux and macOS (libuv uv_set_process_title); process.argv is a
 // copy and stays. Only a known command word is kept, so that a misplaced key cannot become the title.
 process.title =
-  `usmp ${process.argv.find((word) => /^(audit|backup|clock|connect|device|doctor|factory-derive|factory-key|gateway|inspect|keygen|master|monitor|restore|send|serve|service|why)$/.test(word)) ?? ""}`.trimEnd();
+  `usmp ${process.argv.find((word) => /^(audit|backup|clock|connect|device|doctor|factory-derive|factory-key|gateway|inspect|keygen|logs|master|monitor|restore|send|serve|service|token|why)$/.test(word)) ?? ""}`.trimEnd();
 
 const { spawnSync } = await import("node:child_process");
 const { existsSync } = await import("node:fs");

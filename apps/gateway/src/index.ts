@@ -17,9 +17,9 @@ export type {
   RefusalView,
   RotateParams,
   SeenView,
+  SessionView,
   TokenRole,
   TokenView,
-  SessionView,
 } from "./control/methods.ts";
 export { connectRemote, type RemoteOptions } from "./control/remote-client.ts";
 export type { CheckName, Finding, System } from "./doctor/check.ts";

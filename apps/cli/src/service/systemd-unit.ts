@@ -40,6 +40,8 @@ export function unitText(parts: UnitParts): string {
     // Node has no datagram sockets of the Unix domain, so there is no READY=1 to send: install and status ask the control socket instead.
     "Type=exec",
     `ExecStart=${words.map((word) => (word === CREDENTIAL ? word : quoted(word))).join(" ")}`,
+    "# Lines of the pretty format would carry payloads into the journal.",
+    "Environment=USMP_LOG_FORMAT=json",
     "Restart=on-failure",
     "RestartSec=2",
     "# Exit code 2: a wrong setting, which another start does not put right.",

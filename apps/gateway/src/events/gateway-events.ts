@@ -19,7 +19,7 @@ export type GatewayEvent =
   | ({ readonly type: "session"; readonly time: WallMs } & SessionFacts)
   | ({ readonly type: "session-ended"; readonly time: WallMs; readonly reason: CloseReason } & SessionFacts)
   | ({ readonly type: "moved"; readonly time: WallMs; readonly move: Move } & SessionFacts)
-  /** After it was stored. */
+  /** After it was stored; at once while the store takes nothing, when `durable` is off. */
   | { readonly type: "message"; readonly message: InboundMessage }
   /** Each change of a queued message's state. */
   | { readonly type: "outbound"; readonly message: OutboundRecord }
@@ -31,7 +31,7 @@ export type GatewayEventType = GatewayEvent["type"];
 export type GatewayEventListener = (event: GatewayEvent) => void;
 
 /**
- * Tells its listeners at once, in the order in which they came. A listener must not throw and must be quick: whoever does more keeps a
+ * Tells its listeners at once, in the order in which they came. A listener must be quick, and what it throws is an uncaught exception: whoever does more keeps a
  * bounded buffer of its own (see EventFeed).
  */
 export class GatewayEvents {
@@ -43,6 +43,15 @@ export class GatewayEvents {
   }
 
   emit(event: GatewayEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // An application's fault: its own to see, as an uncaught exception, and nobody's here to fail from.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 }

@@ -25,6 +25,8 @@ import { type OpenedHttp, openHttp } from "./open-http.ts";
 const HOUSEKEEPING_MS = 1_000;
 /** How long an end waits for the fates of messages that devices have been handed: without them they would arrive twice. */
 const FATES_MS = 1_000;
+/** How long it then waits for the database: with the rest less than the five seconds that an end may take. */
+const STORED_MS = 3_000;
 
 /**
  * Starts a gateway: opens the registry, listens for devices, and answers the command line on its control socket. Rejects with GatewayError,
@@ -237,17 +239,31 @@ class LiveGateway implements Gateway {
 
   async #close(): Promise<void> {
     this.#cancelHousekeeping?.();
-    await this.#http?.server.close();
-    await this.#control?.close();
+    const doors = Promise.all([this.#http?.server.close(), this.#control?.close()]);
     await this.#outbound?.stop(FATES_MS);
+    // BYE to all, whatever the database does.
     await this.#server?.close();
+    await this.#within(STORED_MS, this.#storeTheRest(doors));
+  }
+
+  async #storeTheRest(doors: Promise<unknown>): Promise<void> {
     await this.#inbound?.intake.close();
     await this.#outbound?.close();
+    await doors;
     await this.#housekeeping;
     await this.#refusals.save(true).catch(() => {});
     await this.#observed.close();
     await this.#storage.close();
     await this.registry.close();
+  }
+
+  /** A database that hangs is left behind: what it had promised is durable already. */
+  async #within(ms: number, work: Promise<void>): Promise<void> {
+    let cancel = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.schedule(addMs(this.#clock.now(), ms), resolve);
+    });
+    await Promise.race([work, late]).finally(() => cancel());
   }
 }
 

@@ -4,7 +4,7 @@ import type { ControlHandlers } from "../control/server.ts";
 import { suffices, type TokenRecord } from "../registry/token-store.ts";
 import { admit } from "./admission.ts";
 import { answerHeaders, preflightHeaders } from "./answer-headers.ts";
-import { actorOf, type Authentication, bearerOf } from "./authentication.ts";
+import { type Authentication, actorOf, bearerOf } from "./authentication.ts";
 import type { ExtraRoute } from "./extra-route.ts";
 import type { HttpSettings } from "./http-settings.ts";
 import { collectAll, collectPage, pagedParams } from "./lists.ts";

@@ -1,8 +1,8 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
-import { errorJson } from "./outlet.ts";
 import type { HttpProblem } from "../problem.ts";
+import { errorJson } from "./outlet.ts";
 
 /** What a client may send: control frames and little else; nothing of it means anything. */
 const LONGEST_FRAME = 1_024;

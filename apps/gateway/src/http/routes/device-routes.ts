@@ -7,6 +7,7 @@ import {
   count,
   deviceId,
   enrolledDevice,
+  exactly,
   keyDigits,
   milliseconds,
   moment,
@@ -14,7 +15,6 @@ import {
   oneDevice,
   text,
   transport,
-  exactly,
 } from "./shared.ts";
 
 const addDevices = exactly<ParamsOf<"device.add">>()(

@@ -5,13 +5,13 @@ import type { OnTheWire, ParamsOf, RoutesOf } from "./route.ts";
 import {
   count,
   enrolledDevice,
+  exactly,
   milliseconds,
   moment,
   nothing,
   TEN_YEARS_MS,
   text,
   transport,
-  exactly,
 } from "./shared.ts";
 
 /** Without `to`: that is a path on the gateway's host. */

@@ -3,7 +3,7 @@ import type { MessageView, OutboundView, SessionView, TokenRole } from "../../co
 import type { GatewayEventType } from "../../events/gateway-events.ts";
 import { HttpProblem, quoted } from "../problem.ts";
 import type { ParamsOf, RoutesOf } from "./route.ts";
-import { count, deviceId, moment, nothing, TEN_YEARS_MS, text, transport, exactly } from "./shared.ts";
+import { count, deviceId, exactly, moment, nothing, TEN_YEARS_MS, text, transport } from "./shared.ts";
 
 /** 1,808 bytes of a message, in base64. */
 const LONGEST_DATA = 2_412;

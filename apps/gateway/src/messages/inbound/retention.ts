@@ -93,7 +93,9 @@ export class Retention {
   async #trim(): Promise<void> {
     if (this.#wallClock.doubt === undefined) {
       const before = this.#wallClock.now() - this.#keeping.keepMs;
-      await this.#drop("age", undefined, ({ time }) => time < before);
+      // Mostly none is too old, and one row says so.
+      const [oldest] = await this.#oldest(undefined, 1);
+      if (oldest !== undefined && oldest.time < before) await this.#drop("age", undefined, ({ time }) => time < before);
     }
     if (this.#total > this.#keeping.keepBytes) {
       let excess = this.#total - LOW_WATER * this.#keeping.keepBytes;
@@ -121,7 +123,7 @@ export class Retention {
     goes: (stored: StoredSize) => boolean,
   ): Promise<void> {
     for (let more = true; more; ) {
-      const oldest = await this.#oldest(device);
+      const oldest = await this.#oldest(device, ROWS_AT_ONCE);
       const kept = oldest.findIndex((stored) => !goes(stored));
       const going = kept < 0 ? oldest : oldest.slice(0, kept);
       const last = going.at(-1);
@@ -137,12 +139,12 @@ export class Retention {
     }
   }
 
-  #oldest(device: DeviceId | undefined): Promise<StoredSize[]> {
+  #oldest(device: DeviceId | undefined, rows: number): Promise<StoredSize[]> {
     const query = this.#storage.db
       .selectFrom("messages_in")
       .select(["id", "device", "bytes", "time"])
       .orderBy("id")
-      .limit(ROWS_AT_ONCE);
+      .limit(rows);
     return (device === undefined ? query : query.where("device", "=", device)).execute();
   }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import type { InboundMessage } from "../../messages/messages.ts";
 import { messageOf } from "../../master/secret-file.ts";
+import type { InboundMessage } from "../../messages/messages.ts";
 import { messageObject } from "../message-json.ts";
 import { type Sink, type SinkContext, SinkError } from "../sink.ts";
 import { SinkOptions } from "../sink-options.ts";
