@@ -201,7 +201,8 @@ export interface Session extends AsyncIterable<Uint8Array> {
    */
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void>;
   /**
-   * Called with each message, the ones that came before included: what costs the least, for a server with many sessions. While a promise
+   * Called with each message, the ones that came before included. A message is a view into memory that other messages share: copy it before its
+   * `buffer` is looked at, transferred, or kept for long. This is what costs the least, for a server with many sessions. While a promise
    * that it answered is not settled, the next message waits, and the peer with it when too many do. What it throws is an uncaught
    * exception, what it rejects with an unhandled rejection, but for a send() that the session's end cut short: `closed` tells of that. While it is set,
    * messages are neither iterated nor received.

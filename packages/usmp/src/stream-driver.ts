@@ -125,8 +125,8 @@ export class StreamDriver extends Driver<StreamConnection> implements StreamHand
     const finishing = this.#begun;
     this.#begun = true;
     if (!turnstile.busy) return turnstile.pass(() => this.#handle(chunk));
-    // No step of a handshake is so long: it is refused at once, and keeps no memory.
-    if (chunk.length > MAX_WAITING_BYTES) return this.#handle(chunk);
+    // No step of a handshake is so long: it is looked at now, where it fails, and keeps no memory. Its cost counts.
+    if (chunk.length > MAX_WAITING_BYTES) return turnstile.pass(() => this.#handle(chunk));
     this.#transport.pause();
     // The transport reads into the chunk's memory again.
     const kept = copyBytes(chunk);

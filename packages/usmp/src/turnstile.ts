@@ -47,8 +47,11 @@ export class Turnstile {
 
   #run(work: () => void): void {
     const began = this.#clock.now();
-    work();
-    this.#spentMs += this.#clock.now() - began;
+    try {
+      work();
+    } finally {
+      this.#spentMs += this.#clock.now() - began;
+    }
   }
 
   #schedule(): void {
@@ -60,13 +63,17 @@ export class Turnstile {
   readonly #onTurn = (): void => {
     this.#scheduled = false;
     this.#spentMs = 0;
-    while (this.#spentMs < TURN_MS) {
-      const work = this.#finishing.shift() ?? this.#beginning.shift();
-      if (work === undefined) return;
-      this.#run(work);
+    if (this.waiting === 0) return;
+    try {
+      while (this.#spentMs < TURN_MS) {
+        const work = this.#finishing.shift() ?? this.#beginning.shift();
+        if (work === undefined) break;
+        this.#run(work);
+      }
+    } finally {
+      // Also when nothing is left: what was spent must be forgotten again. And when work threw: others wait.
+      this.#schedule();
     }
-    // Also when nothing is left: what was spent must be forgotten again.
-    this.#schedule();
   };
 }
 

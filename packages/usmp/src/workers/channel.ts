@@ -138,7 +138,10 @@ export class Channel {
       this.#handlers.onRecord(bytes[at + 4] as number, bytes.subarray(at + HEADER_LENGTH, end));
       at = end;
     }
-    if (at < bytes.length) this.#left = Buffer.from(bytes.subarray(at));
+    if (at === bytes.length) return;
+    this.#left = Buffer.from(bytes.subarray(at));
+    // It may be part of a secret, which is wiped where it is read whole.
+    bytes.fill(0, at);
   }
 
   #onDrain(): void {

@@ -3,6 +3,9 @@ import type { PeerAddress } from "@usmp/transport";
 import { Channel } from "./channel.ts";
 import { Kind } from "./records.ts";
 
+/** Until a link that failed is tried again. */
+const RECONNECT_MS = 200;
+
 export interface MeshHandlers {
   /** A datagram that `from` sent to the port, handed over by worker `by` after so many hops. */
   onDatagram(data: Uint8Array, from: PeerAddress, hops: number, by: number): void;
@@ -20,6 +23,7 @@ export class Mesh {
   readonly #server: Server;
   readonly #links: Map<number, { readonly path: string; readonly channel: Channel }> = new Map();
   readonly #incoming: Set<Channel> = new Set();
+  #closed = false;
 
   private constructor(self: number, handlers: MeshHandlers) {
     this.#self = self;
@@ -38,7 +42,8 @@ export class Mesh {
   static open(self: number, path: string, handlers: MeshHandlers): Promise<Mesh> {
     const mesh = new Mesh(self, handlers);
     return new Promise((resolve, reject) => {
-      mesh.#server.once("error", reject).listen(path, () => resolve(mesh));
+      // Also after it listens: an accept that fails must not end this worker.
+      mesh.#server.on("error", reject).listen(path, () => resolve(mesh));
     });
   }
 
@@ -51,9 +56,22 @@ export class Mesh {
     }
     for (const { index, path } of peers) {
       if (index === this.#self || this.#links.has(index)) continue;
-      const channel = new Channel(connect(path), { onRecord: () => {}, onClose: () => {} });
-      this.#links.set(index, { path, channel });
+      this.#link(index, path);
     }
+  }
+
+  #link(index: number, path: string): void {
+    const channel: Channel = new Channel(connect(path), {
+      onRecord: () => {},
+      onClose: () => {
+        // Not by setPeers(): it failed, and what is forwarded meanwhile is lost, as datagrams may be.
+        if (this.#links.get(index)?.channel !== channel || this.#closed) return;
+        setTimeout(() => {
+          if (this.#links.get(index)?.channel === channel && !this.#closed) this.#link(index, path);
+        }, RECONNECT_MS).unref();
+      },
+    });
+    this.#links.set(index, { path, channel });
   }
 
   /** True when the datagram is on its way to the worker. */
@@ -71,6 +89,7 @@ export class Mesh {
   }
 
   close(): void {
+    this.#closed = true;
     this.#server.close();
     for (const { channel } of this.#links.values()) channel.destroy();
     for (const channel of this.#incoming) channel.destroy();

@@ -1,5 +1,6 @@
 import type { Session, SessionHandler } from "../api.ts";
 import { DeliveryUnknownError } from "../errors.ts";
+import { Waiters } from "../waiting.ts";
 import type { Channel } from "./channel.ts";
 import { type FromWorker, Kind, type SessionVerb } from "./records.ts";
 import { MESSAGE_COST } from "./remote-session.ts";
@@ -20,7 +21,7 @@ export class Relay {
   readonly #number: number;
   readonly #context: RelayContext;
   #credit: number;
-  #goOn: (() => void) | undefined;
+  readonly #credited: Waiters<void> = new Waiters();
 
   constructor(number: number, session: Session, context: RelayContext) {
     this.session = session;
@@ -47,7 +48,7 @@ export class Relay {
     const ended = session.closed.then((reason) => {
       const { breach, statistics, peer } = session;
       tell({ type: "closed", session: this.#number, reason, breach, statistics, peer });
-      this.#goOn?.();
+      this.#credited.resolveAll();
     });
     try {
       if (handler === undefined) await this.#relayAll();
@@ -61,7 +62,7 @@ export class Relay {
 
   onCredit(bytes: number): void {
     this.#credit += bytes;
-    if (this.#credit > 0) this.#goOn?.();
+    if (this.#credit > 0) this.#credited.resolveAll();
   }
 
   onAccept(messages: number): void {
@@ -124,10 +125,7 @@ export class Relay {
     while (this.#mustWait) {
       if (this.#context.channel.full) await this.#context.channel.writable();
       else {
-        await new Promise<void>((resolve) => {
-          this.#goOn = resolve;
-        });
-        this.#goOn = undefined;
+        await this.#credited.wait(undefined);
       }
     }
   }

@@ -1,6 +1,7 @@
 /** The program of a worker process: a server of its own behind the port that all share. It is started by listen(), never by hand. */
 import cluster from "node:cluster";
 import { Socket } from "node:net";
+import { serialize } from "node:v8";
 import { defaultCrypto } from "@usmp/crypto";
 import { divideLimits, Secret, UsageError } from "@usmp/protocol";
 import { AddressError } from "@usmp/transport";
@@ -197,6 +198,14 @@ class Worker {
     this.#shard = shard;
   }
 
+  /** A proof and its transcript are what a key could be guessed from: they go as secrets do. */
+  #tellRefused(refusal: RefusalRecord): void {
+    const record: FromWorker = { type: "refused", refusal };
+    if (refusal.tried === undefined) return this.#tell(record);
+    this.#channel.sendSecret(Kind.value, serialize(record));
+    refusal.tried.proof.fill(0);
+  }
+
   #options(
     { tcp, udp, settings, limits, count, asksForKeys, dynamicRekey }: WorkerStart,
     context: RelayContext,
@@ -225,7 +234,7 @@ class Worker {
         const number = numbers.get(session);
         if (number !== undefined) this.#tell({ type: "moved", session: number, move, peer: session.peer });
       },
-      onRefused: (refusal) => this.#tell({ type: "refused", refusal: laidOpen(refusal) }),
+      onRefused: (refusal) => this.#tellRefused(laidOpen(refusal)),
     };
   }
 

@@ -188,9 +188,11 @@ export class WorkersServer implements Server {
     this.#tellPeers();
     // Who was here before a restart is known again, sessions that the old worker lost included.
     if (slot.generation > 1) {
-      slot.tell({ type: "proven-pairs", pairs: [...this.#lostPairs, ...[...this.sessions].map(pairOf)] });
+      tellPairs(slot, [...this.#lostPairs, ...[...this.sessions].map(pairOf)]);
       this.#lostPairs = [];
     }
+    // Those that came with the start were there before its socket was.
+    slot.tellCookieSecrets(...this.#cookieSecrets);
     this.#listening.get(slot)?.(undefined);
     this.#listening.delete(slot);
     this.#options.onWorker?.({ type: "started", worker: slot.index, pid: slot.pid });
@@ -350,7 +352,7 @@ export class WorkersServer implements Server {
     this.#pairs = [];
     for (const slot of this.#slots) {
       const pairs = told.filter(({ from }) => from !== slot).map(({ pair }) => pair);
-      if (slot.ready && pairs.length > 0) slot.tell({ type: "proven-pairs", pairs });
+      if (slot.ready) tellPairs(slot, pairs);
     }
   }
 
@@ -387,4 +389,13 @@ function pairOf({ deviceId, peer }: Session): ProvenPair {
 function withoutUndefined(refusal: Refusal): Refusal {
   const { proof, breach, ...rest } = refusal;
   return { ...rest, ...(proof === undefined ? {} : { proof }), ...(breach === undefined ? {} : { breach }) };
+}
+
+/** A record has at most a mebibyte, and a pair up to a hundred bytes. */
+const PAIRS_A_RECORD = 1_000;
+
+function tellPairs(slot: WorkerSlot, pairs: readonly ProvenPair[]): void {
+  for (let at = 0; at < pairs.length; at += PAIRS_A_RECORD) {
+    slot.tell({ type: "proven-pairs", pairs: pairs.slice(at, at + PAIRS_A_RECORD) });
+  }
 }
