@@ -48,9 +48,9 @@ const TARGETS = {
     run: async (load) => (await runTool("tsc", ["-b"])).ok && runStress(load),
   },
   crash: {
-    what: "kill -9 of a gateway that stores, queues and drains messages, on SQLite and PostgreSQL, for so many rounds each",
+    what: "kill -9 of a gateway that changes keys, stores, queues and drains messages, on SQLite and PostgreSQL, for so many rounds each",
     options: { rounds: "50" },
-    run: ({ rounds }) => vitest("crash", ["messages", "outbound"], { USMP_CRASH_ROUNDS: rounds }),
+    run: ({ rounds }) => vitest("crash", ["kill", "messages", "outbound"], { USMP_CRASH_ROUNDS: rounds }),
   },
   crowd: {
     what: "clients of the Python SDK connect to our server at 10, 20 and 30 % loss each way",

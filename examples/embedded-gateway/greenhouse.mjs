@@ -23,7 +23,10 @@ const gateway = await openGateway({
   estimateTextBits: () => 0, // no key is brought along here, so none has to be judged
   version: "1.0.0",
 });
-gateway.onSession((session) => void attend(session));
+// The gateway reads the sessions and stores what comes; then it tells of it.
+gateway.events.on((event) => {
+  if (event.type === "message") void take(event.message);
+});
 gateway.onRefused(({ claimedId, cause }) => console.log("refused", claimedId ?? "no id", cause.cause));
 for (const bed of BEDS) await enrol(bed);
 
@@ -50,22 +53,23 @@ async function enrol({ id, name }) {
   key.wipe();
 }
 
-/** One session of a bed, from its first message to its end. */
-async function attend({ session }) {
-  const bed = gateway.registry.device(session.deviceId)?.name ?? session.deviceId;
-  for await (const message of session) {
-    const reading = parseReading(message);
-    if (reading === undefined) {
-      console.log(bed, "sent what is no reading");
-      continue;
-    }
-    console.log(bed, reading.temperature);
-    readings.set(bed, { ...reading, at: new Date().toISOString() });
-    saveReadings();
-    if (reading.temperature > TOO_HOT && reading.vent === "closed") {
-      // It rejects when the bed has left meanwhile; its next reading asks again.
-      await session.send("vent open").catch(() => undefined);
-    }
+/** One message of a bed. */
+async function take({ device, data, time }) {
+  const bed = gateway.registry.device(device)?.name ?? device;
+  const reading = parseReading(data);
+  if (reading === undefined) {
+    console.log(bed, "sent what is no reading");
+    return;
+  }
+  console.log(bed, reading.temperature);
+  readings.set(bed, { ...reading, at: new Date(time).toISOString() });
+  saveReadings();
+  if (reading.temperature > TOO_HOT && reading.vent === "closed") {
+    // It rejects when the bed has left meanwhile; its next reading asks again.
+    await gateway
+      .session(device)
+      ?.session.send("vent open")
+      .catch(() => undefined);
   }
 }
 

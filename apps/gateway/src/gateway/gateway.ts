@@ -52,7 +52,7 @@ export interface Gateway {
   takeFirstToken(): string | undefined;
   /** The newest session of a device that is active. */
   session(id: string): GatewaySession | undefined;
-  /** Called with each session that is established. */
+  /** Called with each session that is established. The gateway reads it: its messages are told as `events`. */
   onSession(listener: (session: GatewaySession) => void): () => void;
   /** Called with each refused attempt, as the record that it is counted in. */
   onRefused(listener: (record: RefusalRecord) => void): () => void;

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import type { GatewaySession } from "../../src/gateway/gateway.ts";
 import { ApiGateway } from "../support/api-gateway.ts";
 import { TestHome } from "../support/registries.ts";
 
@@ -26,10 +25,13 @@ test("1,000 slow viewers of the live stream do not slow a device", async () => {
   const api = await ApiGateway.open(home);
   onTestFinished(() => home.remove());
   const { gateway } = api.test;
-  const echo = async ({ session }: GatewaySession): Promise<void> => {
-    for await (const message of session) await session.send(message).catch(() => {});
-  };
-  gateway.onSession((session) => void echo(session));
+  gateway.events.on((event) => {
+    if (event.type !== "message") return;
+    gateway
+      .session(ID)
+      ?.session.send(event.message.data)
+      .catch(() => {});
+  });
   const { psk } = await api.test.add(ID);
   const device = await api.test.device(ID, psk);
   const replies = device[Symbol.asyncIterator]();
