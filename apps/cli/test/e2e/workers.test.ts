@@ -5,6 +5,7 @@ import { freeAddress, reachable } from "../commands/running.ts";
 import { finished, server, TEST_KEY, usmp } from "./process.ts";
 
 const DEVICES = 12;
+const LONGEST_END_MS = 5_000;
 
 function open(address: string, transport: "tcp" | "udp", number: number): Promise<Session> {
   const [host, port] = address.split(":") as [string, string];
@@ -47,9 +48,11 @@ describe.each(["tcp", "udp"] as const)("usmp serve --workers 2 --echo over %s", 
     await expect.poll(() => stdout.objects.filter(({ event }) => event === "message")).toHaveLength(DEVICES);
     const pids = workersOf(stdout.objects);
     expect(pids).toHaveLength(2);
+    const began = performance.now();
     child.kill("SIGTERM");
     for (const session of sessions) expect(await session.closed).toEqual({ code: "closed-by-peer" });
     expect(await exit).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeLessThan(LONGEST_END_MS);
     for (const session of sessions) {
       const events = stdout.objects.filter((event) => event["session"] === session.sessionId);
       expect(events.map(({ event }) => event)).toEqual(["session", "message", "closed"]);
@@ -57,6 +60,17 @@ describe.each(["tcp", "udp"] as const)("usmp serve --workers 2 --echo over %s", 
     }
     expect(pids.some(lives)).toBe(false);
     expect(running.child.stderr.text).toBe("");
+  });
+
+  test.skipIf(process.platform === "win32")("ends within five seconds of SIGTERM though a worker hangs", async () => {
+    const { child } = await server(["--workers", "2"]);
+    const [hanging] = workersOf(child.stdout.objects);
+    process.kill(hanging as number, "SIGSTOP");
+    const began = performance.now();
+    child.process.kill("SIGTERM");
+    expect(await child.exit).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeLessThan(LONGEST_END_MS);
+    expect(lives(hanging as number)).toBe(false);
   });
 
   test("tells of a worker that was killed and comes back, and serves on", async () => {

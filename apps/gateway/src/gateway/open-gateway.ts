@@ -1,6 +1,15 @@
 import { accessSync, chmodSync, constants, mkdirSync, readdirSync, statSync } from "node:fs";
 import { addMs } from "@usmp/protocol";
-import { type Clock, listen, type Move, type Server, type Session, systemClock } from "usmp";
+import {
+  type Clock,
+  type ListenOptions,
+  listen,
+  type Move,
+  type Server,
+  type Session,
+  systemClock,
+  type WorkerEvent,
+} from "usmp";
 import { findRunning } from "../control/client.ts";
 import { createControlMethods } from "../control/control-methods.ts";
 import { ControlServer } from "../control/server.ts";
@@ -128,7 +137,7 @@ class LiveGateway implements Gateway {
       onSession: (session) => this.#admit(session),
       onMoved: (session, move) => this.#noteMoved(session, move),
       onRefused: (refusal) => this.#refusals.note(refusal),
-      ...((options.workers ?? 1) === 1 ? {} : { workers: options.workers, onWorker: options.onWorker }),
+      ...this.#workerOptions(options),
     });
     const methods = createControlMethods({
       server: this.#server,
@@ -213,6 +222,15 @@ class LiveGateway implements Gateway {
     const read = inbound.intake.read(admitted);
     this.#outbound?.onSession(admitted);
     for (const listener of this.#listeners) listener(admitted);
+  }
+
+  #workerOptions({ workers = 1, onWorker }: GatewayOptions): Pick<ListenOptions, "workers" | "onWorker"> {
+    if (workers === 1) return {};
+    const note = (event: WorkerEvent): void => {
+      this.#observed.workers.note(event);
+      onWorker?.(event);
+    };
+    return { workers, onWorker: note };
   }
 
   #noteMoved(session: Session, move: Move): void {

@@ -1,4 +1,5 @@
 import type { HealthView } from "../control/methods.ts";
+import type { WorkerStates } from "../observe/worker-watch.ts";
 import { type Registry, STALE_AFTER_MS } from "../registry/registry.ts";
 
 export interface HealthSources {
@@ -7,6 +8,7 @@ export interface HealthSources {
   readonly storeProblem: () => Promise<string | undefined>;
   /** Transports that should be listened on, and are. */
   readonly ports: () => { readonly wanted: readonly string[]; readonly bound: readonly string[] };
+  readonly workers: Pick<WorkerStates, "wanted" | "listening">;
   readonly closing: () => boolean;
 }
 
@@ -26,6 +28,7 @@ export async function health(sources: HealthSources, { details }: { readonly det
     await databaseFinding(sources),
     await storeFinding(sources),
     ...portFindings(sources),
+    ...workerFindings(sources),
   ];
   const checks = findings.map(({ name, ok, detail, more }) => ({
     name,
@@ -69,4 +72,10 @@ function portFindings({ ports, closing }: HealthSources): Finding[] {
     },
     { name: "shutdown", ok: !closing(), detail: closing() ? "the gateway ends" : "none under way" },
   ];
+}
+
+/** One that listens lets devices in: a worker that is started again in 100 ms must not take the whole gateway out of service. */
+function workerFindings({ workers: { wanted, listening } }: HealthSources): Finding[] {
+  if (wanted === 0) return [];
+  return [{ name: "workers", ok: listening > 0, detail: `${listening} of ${wanted} listen` }];
 }

@@ -2,6 +2,7 @@ import type { CloseReason, Server } from "usmp";
 import type { GatewayEvent, GatewayEvents } from "../events/gateway-events.ts";
 import type { IntakeStatistics } from "../messages/inbound/intake.ts";
 import type { OutboundState } from "../messages/messages.ts";
+import type { WorkerStates } from "../observe/worker-watch.ts";
 import type { WallMs } from "../records.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { OpenSinks } from "../sinks/open-sinks.ts";
@@ -17,6 +18,7 @@ export interface MetricSources {
   readonly registry: Pick<Registry, "deviceCount" | "ageMs">;
   readonly events: GatewayEvents;
   readonly sampler: SessionSampler;
+  readonly workers: WorkerStates;
   readonly sinks: () => OpenSinks["statistics"];
   readonly wallNow: () => WallMs;
   /** Messages that wait for their devices. */
@@ -62,6 +64,7 @@ export class GatewayMetrics {
   /** At once; numbers of sessions are a few seconds old. */
   currentFamilies(): readonly Family[] {
     return [
+      ...this.#workerFamilies(),
       ...this.#handshakeFamilies(),
       ...this.#trafficFamilies(),
       ...this.#messageFamilies(),
@@ -121,6 +124,16 @@ export class GatewayMetrics {
       case "notice":
         break;
     }
+  }
+
+  #workerFamilies(): Family[] {
+    const { listening, restarts } = this.#sources.workers;
+    return [
+      gauge("usmp_workers", "Worker processes that listen; 0 in a gateway of one process.", [sample(listening)]),
+      counter("usmp_worker_restarts_total", "Worker processes that ended by themselves, and are started again.", [
+        sample(restarts),
+      ]),
+    ];
   }
 
   #handshakeFamilies(): Family[] {

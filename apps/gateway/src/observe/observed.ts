@@ -17,9 +17,13 @@ import { SessionSampler } from "../metrics/session-sampler.ts";
 import type { WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import { type OpenSinks, openSinks } from "../sinks/open-sinks.ts";
+import { WorkerWatch } from "./worker-watch.ts";
 
 export interface ObservedParts {
-  readonly options: Pick<GatewayOptions, "version" | "dataDirectory" | "tcp" | "udp" | "sinks" | "securityLog">;
+  readonly options: Pick<
+    GatewayOptions,
+    "version" | "dataDirectory" | "tcp" | "udp" | "workers" | "sinks" | "securityLog"
+  >;
   readonly opened: OpenedRegistry;
   readonly clock: Clock;
   readonly events: GatewayEvents;
@@ -35,6 +39,7 @@ const NO_SINKS: OpenSinks = { statistics: [], close: async () => {} };
 /** A gateway as it is seen from outside: sinks, metrics, health. */
 export class Observed {
   readonly sampler: SessionSampler;
+  readonly workers: WorkerWatch;
   readonly #parts: ObservedParts;
   readonly #metrics: GatewayMetrics;
   #storage: Pick<MessageStorage, "check"> | undefined;
@@ -49,12 +54,14 @@ export class Observed {
     const wallNow = (): number => opened.wallClock.now();
     this.#parts = parts;
     this.sampler = new SessionSampler(clock, wallNow);
+    this.workers = new WorkerWatch(options.workers);
     this.#metrics = new GatewayMetrics({
       version: options.version,
       server,
       registry: opened.registry,
       events,
       sampler: this.sampler,
+      workers: this.workers,
       sinks: () => this.#sinks.statistics,
       wallNow,
       queueDepth: () => this.#outbound?.depth.messages ?? 0,
@@ -112,6 +119,7 @@ export class Observed {
           wanted: (["tcp", "udp"] as const).filter((transport) => wanted[transport] !== undefined),
           bound: (server()?.addresses ?? []).map(({ transport }) => transport),
         }),
+        workers: this.workers,
         closing,
       },
       options,

@@ -83,6 +83,13 @@ describe.each(["tcp", "udp"] as const)("a gateway with two workers over %s", (tr
     for (const session of sessions) await session.send("here");
     process.kill(events[0]?.pid as number, "SIGKILL");
     await expect.poll(() => events.filter(({ type }) => type === "started").length).toBe(3);
+    expect(await running.gateway.metricsText()).toContain("\nusmp_workers 2\n");
+    expect(await running.gateway.metricsText()).toContain("\nusmp_worker_restarts_total 1\n");
+    expect((await running.gateway.health()).checks.at(-1)).toEqual({
+      name: "workers",
+      ok: true,
+      detail: "2 of 2 listen",
+    });
     expect(events[2]).toMatchObject({ type: "ended", cause: "SIGKILL" });
     for (const { id, psk } of devices) {
       const again = await running.device(id, psk, transport);

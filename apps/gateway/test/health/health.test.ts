@@ -13,6 +13,7 @@ function sources(changes: Partial<HealthSources> = {}, ageMs = 0, problem?: stri
     registry: { ageMs, describe: async () => ({ problem }) as StorageDescription },
     storeProblem: async () => undefined,
     ports: () => ({ wanted: ["tcp", "udp"], bound: ["tcp", "udp"] }),
+    workers: { wanted: 0, listening: 0 },
     closing: () => false,
     ...changes,
   };
@@ -49,6 +50,7 @@ test.each([
   ["database", sources({}, 0, SECRET_PLACE), "cannot be reached"],
   ["store", sources({ storeProblem: async () => SECRET_PLACE }), "takes no messages"],
   ["ports", sources({ ports: () => ({ wanted: ["tcp", "udp"], bound: ["udp"] }) }), "not listening on tcp"],
+  ["workers", sources({ workers: { wanted: 2, listening: 0 } }), "0 of 2 listen"],
   ["shutdown", sources({ closing: () => true }), "the gateway ends"],
 ])("without %s it is not ready, and a stranger hears no more than why", async (name, given, detail) => {
   const { status, text } = await ready(given);
@@ -56,6 +58,12 @@ test.each([
   const view = JSON.parse(text) as { checks: { ok: boolean }[] };
   expect(view.checks.filter(({ ok }) => !ok)).toEqual([{ name, ok: false, detail }]);
   expect(text).not.toContain("private.sock");
+});
+
+test("it says how many workers listen, and is ready while one does", async () => {
+  const { ready, checks } = await health(sources({ workers: { wanted: 4, listening: 1 } }), { details: false });
+  expect(ready).toBe(true);
+  expect(checks.at(-1)).toEqual({ name: "workers", ok: true, detail: "1 of 4 listen" });
 });
 
 test("the control socket hears the whole of it", async () => {

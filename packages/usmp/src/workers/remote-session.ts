@@ -219,6 +219,7 @@ export class RemoteSession implements Session {
         this.#settle(record.reason);
         break;
       case "finished":
+        this.#giveUpSending();
         this.#inbox.end();
         break;
     }
@@ -246,7 +247,7 @@ export class RemoteSession implements Session {
   /** Its worker is gone: what was under way to it may or may not have left. */
   onWorkerLost(message: string): void {
     this.#settle({ code: "transport-failed", message });
-    for (const request of [...(this.#sending?.keys() ?? [])]) this.#onUnsent(request, false);
+    this.#giveUpSending();
     this.#inbox.end();
   }
 
@@ -316,6 +317,11 @@ export class RemoteSession implements Session {
     void this.closed.then((reason) =>
       sending?.reject(known ? new SessionClosedError(reason) : new DeliveryUnknownError(reason)),
     );
+  }
+
+  /** Nobody answers for these any more: what crossed the end of the session on its way to the worker, or was there when the worker died. */
+  #giveUpSending(): void {
+    for (const request of [...(this.#sending?.keys() ?? [])]) this.#onUnsent(request, false);
   }
 
   #nextRequest(): number {

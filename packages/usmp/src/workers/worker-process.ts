@@ -7,8 +7,8 @@ import { Kind, type ToWorker } from "./records.ts";
 
 /** Of the socket pair, in the worker: 0 to 2 are the usual ones, 3 is Node's own. */
 const CHANNEL_FD = 4;
-/** A worker that does not end by itself after so long is killed: five seconds for thousands of BYEs, and a margin. */
-const LONGEST_END_MS = 8_000;
+/** A worker that does not end by itself after so long is killed. A gateway first waits a second for its queue, and is to be gone within five. */
+const LONGEST_END_MS = 3_500;
 
 export interface WorkerProcessHandlers extends ChannelHandlers {
   /** The process has ended; onClose() came before. */

@@ -71,15 +71,10 @@ class Worker {
 
   #onRecord(kind: number, body: Buffer): void {
     switch (kind) {
-      case Kind.send: {
-        const relay = this.#relays.get(body.readUInt32LE(0));
-        // The session's end is on its way to whoever sent this: it answers for all that is unsent.
-        relay?.send(body.readUInt32LE(4), new Uint8Array(body.subarray(8)));
-        if (relay === undefined) {
-          this.#tell({ type: "unsent", session: body.readUInt32LE(0), request: body.readUInt32LE(4), known: true });
-        }
+      case Kind.send:
+        // Without a relay "finished" is on its way to whoever sent this: with that it gives up what is unsent.
+        this.#relays.get(body.readUInt32LE(0))?.send(body.readUInt32LE(4), new Uint8Array(body.subarray(8)));
         break;
-      }
       case Kind.credit:
         this.#relays.get(body.readUInt32LE(0))?.onCredit(body.readUInt32LE(4));
         break;
