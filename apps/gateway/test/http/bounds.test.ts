@@ -149,10 +149,9 @@ describe("places for streams", () => {
   test("are given back by streams that never began", async () => {
     const failing = await TestApi.open({
       limits: { mostStreams: 1 },
-      // biome-ignore lint/correctness/useYield: it fails before its first item.
       handlers: {
         events: async function* () {
-          throw new Error("no");
+          yield await Promise.reject(new Error("no"));
         },
       },
     });
