@@ -26,8 +26,10 @@ type ItemOf<M extends ControlMethod> = ControlMethods[M] extends { item: infer I
 /** How long the gateway may take to begin its answer, and how often a request waits when it is told that there were too many. */
 const ANSWER_MS = 60_000;
 const MOST_WAITS = 30;
-/** Of an error's answer, and of one line. */
+/** Bytes of an error's answer. */
 const LONGEST_ERROR = 65_536;
+/** Bytes of one line of a stream, and of an answer, which is one line: what claims to be the gateway must not fill this host's memory. */
+const LONGEST_LINE = 1_048_576;
 
 /**
  * The same client over HTTP: the command line works on a gateway elsewhere. Throws GatewayError "usage" for what must not be sent there,
@@ -223,10 +225,15 @@ function readCertificates(path: string): string {
 async function textOf(response: IncomingMessage): Promise<string> {
   try {
     const pieces: Buffer[] = [];
-    for await (const piece of response as AsyncIterable<Buffer>) pieces.push(piece);
+    let length = 0;
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      length += piece.length;
+      if (length > LONGEST_LINE) throw tooLong();
+      pieces.push(piece);
+    }
     return Buffer.concat(pieces).toString("utf8");
   } catch (error) {
-    throw cut(error);
+    throw error instanceof GatewayError ? error : cut(error);
   }
 }
 
@@ -238,7 +245,15 @@ async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
     rest = lines.pop() ?? "";
     // Empty ones say that the gateway is still there.
     for (const line of lines) if (line !== "") yield line;
+    if (rest.length > LONGEST_LINE) throw tooLong();
   }
+}
+
+function tooLong(): GatewayError {
+  return new GatewayError(
+    "remote",
+    `what answered is no gateway of this version: a line of its answer has more than ${LONGEST_LINE} bytes`,
+  );
 }
 
 function parse(text: string): unknown {

@@ -31,8 +31,8 @@ function isOurHost(request: IncomingMessage, { host, allowedHosts }: HttpSetting
   if (name === undefined) return false;
   if (name === "localhost" || name === host.toLowerCase()) return true;
   // An address as the host was not looked up in anybody's DNS.
-  if (isIP(name) !== 0) return plainAddress(request.socket.localAddress) === name || isLoopback(name);
-  return allowedHosts.some((allowed) => allowed.toLowerCase() === name);
+  if (isIP(name) !== 0 && (plainAddress(request.socket.localAddress) === name || isLoopback(name))) return true;
+  return allowedHosts.some((allowed) => (isIP(allowed) === 0 ? hostName(allowed) : allowed.toLowerCase()) === name);
 }
 
 /** What a page's origin is to us. "none": no browser page speaks, or it does not say so. */

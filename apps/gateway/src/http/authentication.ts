@@ -7,8 +7,10 @@ import { plainAddress } from "./admission.ts";
 import { HttpProblem } from "./problem.ts";
 import { Rates } from "./rates.ts";
 
-/** Wrong tokens of one source that are answered one by one; further ones cost a second each and are only counted. */
+/** Wrong tokens of one source that are answered one by one; further ones are 429 with "retry-after: 1", and only counted. */
 const WRONG = { perSecond: 1, burst: 20 };
+/** Requests of one source without a token, to what anyone may ask for: probes of a whole cluster behind one address fit in. */
+const ANYONE = { perSecond: 20, burst: 100 };
 /** Requests of one token. */
 const REQUESTS = { perSecond: 100, burst: 300 };
 /** Sources and tokens that are remembered. */
@@ -22,6 +24,7 @@ export class Authentication {
   readonly #tokens: TokenStore;
   readonly #minutes: RefusalMinutes = new RefusalMinutes();
   readonly #wrong: Rates = new Rates(WRONG, MOST);
+  readonly #anyone: Rates = new Rates(ANYONE, MOST);
   readonly #requests: Rates = new Rates(REQUESTS, MOST);
   readonly #now: () => Instant;
   readonly #wallNow: () => WallMs;
@@ -39,6 +42,13 @@ export class Authentication {
     if (this.#requests.take(proof.token.id, this.#now())) return proof.token;
     this.note(request, "api:rate-limited");
     throw tooMany("this token asks more than 100 times a second");
+  }
+
+  /** A request that needs no token, and has none. Throws HttpProblem 429. */
+  admitAnyone(request: IncomingMessage): void {
+    if (this.#anyone.take(sourceOf(addressOf(request)), this.#now())) return;
+    this.note(request, "api:rate-limited");
+    throw tooMany("too many requests without a token from here");
   }
 
   /** Counts a refusal for the audit, which gets a row per cause, source and minute. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
 import type { ControlHandlers } from "../control/server.ts";
 import { suffices, type TokenRecord } from "../registry/token-store.ts";
 import { admit } from "./admission.ts";
@@ -8,7 +9,7 @@ import { type Authentication, actorOf, bearerOf } from "./authentication.ts";
 import type { ExtraRoute } from "./extra-route.ts";
 import type { HttpSettings } from "./http-settings.ts";
 import { collectAll, collectPage, pagedParams } from "./lists.ts";
-import type { LiveStreams } from "./live/live-streams.ts";
+import type { LiveStreams, Place } from "./live/live-streams.ts";
 import { errorJson, type LineFormat, ResponseOutlet, SocketOutlet } from "./live/outlet.ts";
 import { isWebSocket, subprotocolToken, type Upgrades } from "./live/upgrade.ts";
 import { openApiText } from "./openapi.ts";
@@ -89,15 +90,22 @@ export class Exchange {
     }
     const asked = await this.#ask(bearer ?? subprotocolToken(this.#request));
     if (!isLive(asked)) throw badRequest("this is no live stream: ask for it without a WebSocket");
-    this.#parts.live.makeRoom(asked.token);
-    const opened = await this.#parts.upgrades.accept(this.#request, socket, head);
-    if (opened === undefined) return;
+    const place = this.#parts.live.reserve(asked.token);
+    try {
+      const opened = await this.#parts.upgrades.accept(this.#request, socket, head);
+      if (opened !== undefined) await this.#serveSocket(asked, opened, place);
+    } finally {
+      this.#parts.live.release(place);
+    }
+  }
+
+  async #serveSocket(asked: Asked, opened: WebSocket, place: Place): Promise<void> {
     const abort = new AbortController();
     opened.on("close", () => abort.abort());
     const outlet = new SocketOutlet(opened);
     try {
       const items = this.#call(asked, abort.signal) as AsyncIterable<unknown>;
-      await this.#parts.live.serve(items, outlet, asked.token, abort);
+      await this.#parts.live.serve(items, outlet, place, abort);
     } catch (error) {
       outlet.fail(problemOf(error));
     }
@@ -125,7 +133,9 @@ export class Exchange {
     const { method } = this.#request;
     if (method !== "GET" && method !== "HEAD") throw notAllowed(["GET", "HEAD"]);
     const bearer = bearerOf(this.#request);
-    const token = role === "anyone" && bearer === undefined ? undefined : this.#prove(bearer);
+    const free = role === "anyone" && bearer === undefined;
+    if (free) this.#parts.authentication.admitAnyone(this.#request);
+    const token = free ? undefined : this.#prove(bearer);
     if (role !== "anyone" && token !== undefined) this.#demand(token, role);
     const given = await answer(
       new Request(new URL(this.#path + (this.#query && `?${this.#query}`), "http://gateway"), { method }),
@@ -175,11 +185,13 @@ export class Exchange {
     throw new HttpProblem(403, "forbidden", `this needs a token of role ${role}; this one's is ${token.role}`);
   }
 
-  #call({ found, token, params, page }: Asked, signal: AbortSignal): Promise<unknown> | AsyncIterable<unknown> {
+  #call(asked: Asked, signal: AbortSignal): Promise<unknown> | AsyncIterable<unknown> {
+    const { found, token, params, page } = asked;
     const { handlers } = this.#parts;
     const handler = Object.hasOwn(handlers, found.method) ? handlers[found.method] : undefined;
     if (handler === undefined) throw new HttpProblem(501, "control", `this gateway does not know ${found.method}`);
-    const paged = this.#wants("application/x-ndjson") ? params : pagedParams(found.route, params, page);
+    const whole = isLive(asked) || this.#wants("application/x-ndjson");
+    const paged = whole ? params : pagedParams(found.route, params, page);
     return handler(paged, actorOf(token, this.#request), signal);
   }
 
@@ -192,7 +204,6 @@ export class Exchange {
     const { route } = asked.found;
     if (isLive(asked)) {
       const format = this.#wants("text/event-stream") ? "sse" : "ndjson";
-      this.#parts.live.makeRoom(asked.token);
       return this.#stream(asked, items, response, { format, abort });
     }
     if (route.file && this.#wants("application/octet-stream")) return this.#sendFile(items, response);
@@ -208,11 +219,17 @@ export class Exchange {
     response: ServerResponse,
     { format, abort }: { readonly format: LineFormat; readonly abort: AbortController },
   ): Promise<void> {
-    const begun = await begin(items);
-    const type = format === "sse" ? "text/event-stream" : "application/x-ndjson";
-    response.writeHead(200, { ...answerHeaders(this.#request, this.#origin, this.#version), "content-type": type });
-    response.flushHeaders();
-    await this.#parts.live.serve(begun, new ResponseOutlet(response, format), token, abort);
+    const { live } = this.#parts;
+    const place = live.reserve(token);
+    try {
+      const begun = await begin(items);
+      const type = format === "sse" ? "text/event-stream" : "application/x-ndjson";
+      response.writeHead(200, { ...answerHeaders(this.#request, this.#origin, this.#version), "content-type": type });
+      response.flushHeaders();
+      await live.serve(begun, new ResponseOutlet(response, format), place, abort);
+    } finally {
+      live.release(place);
+    }
   }
 
   async #sendFile(items: AsyncIterable<unknown>, response: ServerResponse): Promise<void> {

@@ -11,9 +11,16 @@ export interface ListPage {
 /** What a page asks of the method: lists with keys continue behind the last key. */
 export function pagedParams(route: Route, params: unknown, { cursor, size }: Page): unknown {
   if (route.paging === undefined || route.paging === "place") return params;
+  const { param, limited = false } = route.paging;
   const given = params as Readonly<Record<string, unknown>>;
-  const limit = route.paging.limited === true ? { limit: Math.min(size + 1, Number(given["limit"] ?? size + 1)) } : {};
-  return { ...given, ...limit, ...(cursor === undefined ? {} : { [route.paging.param]: cursor }) };
+  const begun = cursor === undefined ? given : { ...given, [param]: cursor };
+  if (!limited) return begun;
+  const { limit, since } = given;
+  // A limit alone asks for the newest so many: it may be more than a page holds, whose cursor then leads to the others.
+  if (limit !== undefined) return begun;
+  // Without any of them the pages begin with the oldest; a limit on its own would leave out all but the newest.
+  const from = since === undefined ? { [param]: begun[param] ?? 0 } : {};
+  return { ...begun, ...from, limit: size + 1 };
 }
 
 export async function collectPage(

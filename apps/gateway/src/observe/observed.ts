@@ -17,6 +17,7 @@ import { SessionSampler } from "../metrics/session-sampler.ts";
 import type { WallMs } from "../records.ts";
 import type { OpenedRegistry } from "../registry/open-registry.ts";
 import { type OpenSinks, openSinks } from "../sinks/open-sinks.ts";
+import { SharedCheck } from "./shared-check.ts";
 import { WorkerWatch } from "./worker-watch.ts";
 
 export interface ObservedParts {
@@ -42,6 +43,7 @@ export class Observed {
   readonly workers: WorkerWatch;
   readonly #parts: ObservedParts;
   readonly #metrics: GatewayMetrics;
+  readonly #storeCheck: SharedCheck<string | undefined>;
   #storage: Pick<MessageStorage, "check"> | undefined;
   #outbound: Pick<OutboundQueue, "depth"> | undefined;
   #intake: Pick<Intake, "statistics"> | undefined;
@@ -53,6 +55,7 @@ export class Observed {
     const { opened, clock, events, options, server } = parts;
     const wallNow = (): number => opened.wallClock.now();
     this.#parts = parts;
+    this.#storeCheck = new SharedCheck(clock, async () => this.#storage?.check().then(() => undefined, messageOf));
     this.sampler = new SessionSampler(clock, wallNow);
     this.workers = new WorkerWatch(options.workers);
     this.#metrics = new GatewayMetrics({
@@ -133,8 +136,7 @@ export class Observed {
     const late = new Promise<string>((resolve) => {
       setTimeout(() => resolve(`no answer within ${STORE_ANSWERS_MS} ms`), STORE_ANSWERS_MS).unref();
     });
-    const asked = this.#storage?.check().then(() => undefined, messageOf);
-    return Promise.race([asked, late]);
+    return Promise.race([this.#storeCheck.result(), late]);
   }
 
   /** Hands what waits to the sinks, bounded, and the last rows of the audit to the security log. */

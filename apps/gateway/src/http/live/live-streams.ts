@@ -25,6 +25,11 @@ export interface LiveCounts {
   readonly crowdedOut: number;
 }
 
+/** Room for one stream that is about to begin. */
+export interface Place {
+  readonly token: TokenRecord;
+}
+
 interface Stream {
   readonly token: TokenRecord;
   readonly outlet: Outlet;
@@ -45,6 +50,8 @@ export class LiveStreams {
   readonly #clock: Clock;
   readonly #limits: LiveLimits;
   readonly #streams: Set<Stream> = new Set();
+  /** Places whose streams have not begun yet: an upgrade or a first item takes a while. */
+  readonly #reserved: Set<Place> = new Set();
   readonly #turns: Turns = new Turns();
   readonly #counts = { opened: 0, stalled: 0, tokenEnded: 0, crowdedOut: 0 };
   readonly #stopListening: () => void;
@@ -64,14 +71,30 @@ export class LiveStreams {
     return { ...this.#counts, open: this.#streams.size };
   }
 
-  /** Makes room for one more stream of a token, or throws HttpProblem 503: who has the most gives way, so nobody keeps others out. */
-  makeRoom(token: TokenRecord): void {
-    if (this.#streams.size < this.#limits.mostStreams) return;
+  /**
+   * A place for one more stream of a token, which `serve` takes and `release` gives back unused. Throws HttpProblem 503; who has the most gives
+   * way, so nobody keeps others out.
+   */
+  reserve(token: TokenRecord): Place {
+    this.#makeRoom(token);
+    const place = { token };
+    this.#reserved.add(place);
+    return place;
+  }
+
+  release(place: Place): void {
+    this.#reserved.delete(place);
+  }
+
+  #makeRoom(token: TokenRecord): void {
+    if (this.#streams.size + this.#reserved.size < this.#limits.mostStreams) return;
     this.#counts.crowdedOut++;
     const ofToken = new Map<string, Stream[]>();
     for (const stream of this.#streams) ofToken.set(stream.token.id, [...(ofToken.get(stream.token.id) ?? []), stream]);
     const [most = []] = [...ofToken.values()].sort((a, b) => b.length - a.length);
-    if (most.length <= (ofToken.get(token.id)?.length ?? 0) + 1) {
+    let own = ofToken.get(token.id)?.length ?? 0;
+    for (const place of this.#reserved) if (place.token.id === token.id) own++;
+    if (most.length <= own + 1) {
       throw new HttpProblem(503, "rate-limited", "there are too many live streams already", { "retry-after": "10" });
     }
     const last = most.at(-1);
@@ -80,12 +103,9 @@ export class LiveStreams {
   }
 
   /** Serves one viewer until the stream, the viewer, or its token ends. Never rejects. */
-  async serve(
-    items: AsyncIterable<unknown>,
-    outlet: Outlet,
-    token: TokenRecord,
-    abort: AbortController,
-  ): Promise<void> {
+  async serve(items: AsyncIterable<unknown>, outlet: Outlet, place: Place, abort: AbortController): Promise<void> {
+    const { token } = place;
+    this.#reserved.delete(place);
     const stream: Stream = { token, outlet, abort, blockedAt: undefined };
     this.#streams.add(stream);
     this.#counts.opened++;
