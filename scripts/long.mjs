@@ -40,7 +40,7 @@ const TARGETS = {
     what: "a gateway with its devices through ten minutes of being stopped, out of descriptors, and 1,000 devices through a restart",
     options: { "stopped-seconds": "600" },
     run: ({ "stopped-seconds": seconds }) =>
-      vitest("e2e", ["hard-times", "thousand-sessions"], { USMP_SUSPEND_MS: seconds * 1_000 }),
+      vitest("e2e", ["hard-times", "thousand-sessions"], { USMP_SUSPEND_MS: seconds * 1_000, USMP_RETURNING: 1_000 }),
   },
   stress: {
     what: "sessions of a gateway while stress-ng takes every core and most of the memory: none lost, UTACK p99.9 under 500 ms",
