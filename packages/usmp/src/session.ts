@@ -8,14 +8,13 @@ import {
   copyBytes,
   UsageError,
 } from "@usmp/protocol";
-import type { MessageHandler, Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
+import type { Move, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "./api.ts";
 import { Confirmations } from "./confirmations.ts";
 import type { DatagramAddress } from "./datagram-driver.ts";
 import { formatDeviceId, formatHex } from "./device-id.ts";
 import type { ConnectionOwner } from "./driver.ts";
 import { DeliveryUnknownError, SessionClosedError } from "./errors.ts";
-import { Handover } from "./handover.ts";
-import { Inbox, toResult } from "./inbox.ts";
+import { MessageReader } from "./message-reader.ts";
 import type { Unread } from "./unread.ts";
 import { aborted, Outcome, Waiters } from "./waiting.ts";
 
@@ -51,13 +50,12 @@ export interface SessionHost {
 }
 
 /** An established session over any transport: see Session in api.ts. */
-export class LiveSession implements Session, ConnectionOwner {
+export class LiveSession extends MessageReader implements Session, ConnectionOwner {
   readonly deviceId: string;
   readonly sessionId: string;
   readonly keyLabel: number | undefined;
   readonly #link: SessionLink;
   readonly #host: SessionHost | undefined;
-  readonly #inbox: Inbox<Uint8Array> = new Inbox();
   readonly #pings: Waiters<number> = new Waiters();
   readonly #rekeys: Waiters<void> = new Waiters();
   readonly #closed: Outcome<CloseReason> = new Outcome();
@@ -67,7 +65,6 @@ export class LiveSession implements Session, ConnectionOwner {
   #confirmations: Confirmations | undefined;
   /** Hears each event after the session: a link that outlives it. */
   observer: ((event: ConnectionEvent) => void) | undefined;
-  #handover: Handover | undefined;
   #paused = false;
   #closing = false;
   #roundTripMs: number | undefined;
@@ -80,6 +77,7 @@ export class LiveSession implements Session, ConnectionOwner {
     host?: SessionHost,
     keyLabel?: number,
   ) {
+    super();
     this.keyLabel = keyLabel;
     this.#link = link;
     this.#host = host;
@@ -145,16 +143,6 @@ export class LiveSession implements Session, ConnectionOwner {
     };
   }
 
-  get onMessage(): MessageHandler | undefined {
-    return this.#handover?.handler;
-  }
-
-  set onMessage(handler: MessageHandler | undefined) {
-    this.#handover?.stop();
-    this.#handover = handler && new Handover(handler, () => this.#takeKept());
-    this.#handover?.drain();
-  }
-
   send(message: Uint8Array | string, options?: WaitOptions): Promise<void> {
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -167,12 +155,6 @@ export class LiveSession implements Session, ConnectionOwner {
     }
     if (this.#isClosing) return this.#rejectWhenClosed();
     return this.#link.send(bytes, signal);
-  }
-
-  receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#takeKept();
-    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
   }
 
   accept(messages = 1): void {
@@ -218,22 +200,12 @@ export class LiveSession implements Session, ConnectionOwner {
 
   dismiss(cause: string): void {
     this.end({ code: "dismissed", cause });
-    this.#inbox.keepOnly(() => false);
+    this.inbox.keepOnly(() => false);
   }
 
   /** The server ends this session for one of its own reasons. */
   end(reason: CloseReason): void {
     this.#link.dismiss(reason);
-  }
-
-  /** Leaving the loop early leaves the session open. */
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    return { next: () => this.#next() };
-  }
-
-  #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#takeKept();
-    return message === undefined ? this.#inbox.waitForResult() : Promise.resolve(toResult(message));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -272,13 +244,13 @@ export class LiveSession implements Session, ConnectionOwner {
   }
 
   #onMessage(data: Uint8Array): void {
-    if (this.#handover?.ready && this.#inbox.length === 0) {
+    if (this.handsOver) {
       this.#unread.noteReceived(data.length, true);
-      this.#handover.handle(data);
+      this.handOver(data);
     } else {
-      const given = this.#inbox.give(data);
+      const given = this.inbox.give(data);
       // It lies in memory that much else shared, which it must not hold while it waits.
-      if (!given) this.#inbox.keep(copyBytes(data));
+      if (!given) this.inbox.keep(copyBytes(data));
       this.#unread.noteReceived(data.length, given);
     }
     if (this.#paused || !this.#unread.full) return;
@@ -286,14 +258,8 @@ export class LiveSession implements Session, ConnectionOwner {
     this.#link.pause();
   }
 
-  #takeKept(): Uint8Array | undefined {
-    const message = this.#inbox.poll();
-    if (message !== undefined) this.#noteRead(message.length);
-    return message;
-  }
-
   /** Lets the peer go on when half of what may wait is free again. */
-  #noteRead(bytes: number): void {
+  protected noteRead(bytes: number): void {
     this.#unread.noteRead(bytes);
     this.#resumeIfFree();
   }
@@ -310,7 +276,7 @@ export class LiveSession implements Session, ConnectionOwner {
     this.#confirmations?.onClosed(reason);
     this.#proven.settle(false);
     this.#closed.settle(reason);
-    this.#inbox.end();
+    this.inbox.end();
     this.#host?.onMoment("closed", this);
   }
 

@@ -1,8 +1,7 @@
 import type { Breach, CloseReason } from "@usmp/protocol";
-import type { MessageHandler, Peer, Session, SessionStatistics, TransportName, WaitOptions } from "../api.ts";
+import type { Peer, Session, SessionStatistics, TransportName, WaitOptions } from "../api.ts";
 import { DeliveryUnknownError, SessionClosedError } from "../errors.ts";
-import { Handover } from "../handover.ts";
-import { Inbox } from "../inbox.ts";
+import { MessageReader } from "../message-reader.ts";
 import { messageBytes } from "../session.ts";
 import { countAfterAccepting } from "../unread.ts";
 import { aborted, type Deferred, deferred, Outcome } from "../waiting.ts";
@@ -37,7 +36,7 @@ export interface Begun {
 }
 
 /** A session that lives in a worker process: see Session in api.ts. Its statistics are those of the last look. */
-export class RemoteSession implements Session {
+export class RemoteSession extends MessageReader implements Session {
   readonly number: number;
   readonly deviceId: string;
   readonly sessionId: string;
@@ -45,14 +44,12 @@ export class RemoteSession implements Session {
   readonly #worker: SessionWorker;
   readonly #owner: RemoteSessionOwner;
   readonly #window: number;
-  readonly #inbox: Inbox<Uint8Array> = new Inbox();
   readonly #closed: Outcome<CloseReason> = new Outcome();
   readonly #proven: Outcome<boolean> = new Outcome();
   /** Promises of send(), by request. */
   #sending: Map<number, Deferred<void>> | undefined;
   #asked: Map<number, Deferred<number | true | undefined>> | undefined;
   #requests = 0;
-  #handover: Handover | undefined;
   /** Bytes that were read here, and that the worker does not know of yet. */
   #readBytes = 0;
   /** Messages that were read and are not accepted. */
@@ -64,6 +61,7 @@ export class RemoteSession implements Session {
   #closing: Promise<CloseReason> | undefined;
 
   constructor(begun: Begun, worker: SessionWorker, owner: RemoteSessionOwner, window: number) {
+    super();
     this.number = begun.session;
     this.deviceId = begun.deviceId;
     this.sessionId = begun.sessionId;
@@ -106,16 +104,6 @@ export class RemoteSession implements Session {
     return this.#statistics;
   }
 
-  get onMessage(): MessageHandler | undefined {
-    return this.#handover?.handler;
-  }
-
-  set onMessage(handler: MessageHandler | undefined) {
-    this.#handover?.stop();
-    this.#handover = handler && new Handover(handler, () => this.#takeKept());
-    this.#handover?.drain();
-  }
-
   send(message: Uint8Array | string, { signal }: WaitOptions = {}): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed.value !== undefined) return Promise.reject(new SessionClosedError(this.#closed.value));
@@ -131,12 +119,6 @@ export class RemoteSession implements Session {
     this.#sending.set(request, sent);
     this.#worker.send(this.number, request, bytes);
     return signal === undefined ? sent.promise : aborted(sent.promise, signal, () => {});
-  }
-
-  receive({ signal }: WaitOptions = {}): Promise<Uint8Array | undefined> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const message = this.#takeKept();
-    return message === undefined ? this.#inbox.wait(signal) : Promise.resolve(message);
   }
 
   async ping({ signal }: WaitOptions = {}): Promise<number> {
@@ -173,12 +155,12 @@ export class RemoteSession implements Session {
     if (!this.open) return;
     this.#worker.abort(this.number);
     this.#settle({ code: "aborted" });
-    this.#inbox.end();
+    this.inbox.end();
   }
 
   dismiss(cause: string): void {
     this.end({ code: "dismissed", cause });
-    this.#inbox.keepOnly(() => false);
+    this.inbox.keepOnly(() => false);
   }
 
   /** The server ends this session for one of its own reasons. Nothing that comes from its worker is given out any more. */
@@ -186,11 +168,7 @@ export class RemoteSession implements Session {
     if (!this.open) return;
     this.#worker.end(this.number, reason);
     this.#settle(reason);
-    this.#inbox.end();
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    return { next: () => this.#next() };
+    this.inbox.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -220,24 +198,18 @@ export class RemoteSession implements Session {
         break;
       case "finished":
         this.#giveUpSending();
-        this.#inbox.end();
+        this.inbox.end();
         break;
     }
   }
 
   take(message: Uint8Array): void {
     // Ended here, and the worker had not heard of it: what it says is not wanted.
-    if (this.#inbox.ended) return;
-    if (this.#handover?.ready && this.#inbox.length === 0) {
-      this.#noteRead(message.length);
-      this.#handover.handle(message);
-    } else if (this.#inbox.push(message)) this.#noteRead(message.length);
-  }
-
-  #takeKept(): Uint8Array | undefined {
-    const message = this.#inbox.poll();
-    if (message !== undefined) this.#noteRead(message.length);
-    return message;
+    if (this.inbox.ended) return;
+    if (this.handsOver) {
+      this.noteRead(message.length);
+      this.handOver(message);
+    } else if (this.inbox.push(message)) this.noteRead(message.length);
   }
 
   onSent(request: number): void {
@@ -248,7 +220,7 @@ export class RemoteSession implements Session {
   onWorkerLost(message: string): void {
     this.#settle({ code: "transport-failed", message });
     this.#giveUpSending();
-    this.#inbox.end();
+    this.inbox.end();
   }
 
   #settle(reason: CloseReason): void {
@@ -266,14 +238,8 @@ export class RemoteSession implements Session {
     return this.closed;
   }
 
-  #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const message = this.#takeKept();
-    if (message === undefined) return this.#inbox.wait(undefined).then(toResult);
-    return Promise.resolve({ done: false, value: message });
-  }
-
   /** The worker hears of it when a quarter of what may wait is free again: one small record for many messages. */
-  #noteRead(bytes: number): void {
+  protected noteRead(bytes: number): void {
     this.#unaccepted++;
     this.#readBytes += bytes + MESSAGE_COST;
     if (this.#readBytes < this.#window / 4 || !this.open) return;
@@ -342,7 +308,3 @@ const NO_STATISTICS: SessionStatistics = {
   epoch: 0,
   roundTripMs: undefined,
 };
-
-function toResult(message: Uint8Array | undefined): IteratorResult<Uint8Array, undefined> {
-  return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
-}
