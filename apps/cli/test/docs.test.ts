@@ -54,6 +54,12 @@ function rows(text: string): string[] {
   return [...text.matchAll(/^\| `([^`]+)`( \?)? \|/gm)].map(([, name, optional]) => `${name}${optional ?? ""}`);
 }
 
+test("each command is a word that the process's title may keep", () => {
+  const start = readFileSync(new URL("../bin/usmp.mjs", import.meta.url), "utf8");
+  const words = /\/\^\(([a-z|-]+)\)\$\//.exec(start)?.[1]?.split("|");
+  expect(words).toEqual(program.commands.map((command) => command.name()).sort());
+});
+
 describe("options", () => {
   test.each(commands.map(({ command, words }) => [words, command] as const))(
     "%s has exactly the documented ones",
