@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Session, WorkerEvent } from "usmp";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { GatewayOptions } from "../../src/gateway/gateway.ts";
 import { bytesOf, TestGateway } from "../support/gateways.ts";
 import { TestHome } from "../support/registries.ts";
 
@@ -16,15 +17,18 @@ afterEach(async () => {
   for (const home of homes.splice(0)) await home.remove();
 });
 
-async function gatewayWithWorkers(): Promise<{ running: TestGateway; events: WorkerEvent[] }> {
+async function gatewayWithWorkers(
+  options: Partial<GatewayOptions> = {},
+): Promise<{ running: TestGateway; events: WorkerEvent[] }> {
   const home = new TestHome(undefined);
   homes.push(home);
   const events: WorkerEvent[] = [];
-  const running = await TestGateway.open(home, { workers: 2, onWorker: (event) => events.push(event) });
+  const running = await TestGateway.open(home, { ...options, workers: 2, onWorker: (event) => events.push(event) });
   return { running, events };
 }
 
 const DEVICES = 12;
+const QUEUED = 200;
 const idOf = (number: number): string => `02:00:00:00:01:${number.toString(16).padStart(2, "0")}`;
 const textOf = (message: Uint8Array | undefined): string => Buffer.from(message ?? []).toString();
 
@@ -99,5 +103,38 @@ describe.each(["tcp", "udp"] as const)("a gateway with two workers over %s", (tr
     await expect.poll(() => running.gateway.server.sessions.size).toBe(DEVICES);
     const status = await running.control.call("gateway.status", {});
     expect(JSON.stringify(status)).toContain(`${DEVICES}`);
+  });
+
+  test("stores what devices send, durably, counts it, and its queue outlives devices that vanish in the middle of it", async () => {
+    const { running } = await gatewayWithWorkers({ messages: { durable: true, drainPerSecond: 1_000 } });
+    const { psk } = await running.add(idOf(1));
+    const numbers = Array.from({ length: QUEUED }, (_, number) => `${number}`);
+    for (const number of numbers) {
+      await running.control.call("message.send", { id: idOf(1), data: Buffer.from(number).toString("base64") });
+    }
+    const received = new Set<string>();
+    let visits = 0;
+    while (received.size < QUEUED) {
+      const visit = visits++;
+      const device = await running.device(idOf(1), psk, transport);
+      await device.send(`visit ${visit}`);
+      // Ever later in a batch: somewhere there the end crosses what the gateway sends.
+      for (let count = 0; count < 1 + 5 * visit; count++) {
+        received.add(textOf(await device.receive()));
+        if (received.size === QUEUED) break;
+      }
+      if (received.size < QUEUED) {
+        device.abort();
+        // What it had acknowledged, and not read yet, does not come again.
+        for await (const message of device) received.add(textOf(message));
+      }
+    }
+    await expect.poll(() => running.all("message.queue", {})).toEqual([]);
+    expect([...received].sort()).toEqual([...numbers].sort());
+    await expect.poll(() => running.textsOf(idOf(1))).toContain(`visit ${visits - 1}`);
+    const metrics = (): Promise<string> => running.gateway.metricsText();
+    await expect.poll(metrics).toContain(`usmp_sessions{transport="${transport}"} 1\n`);
+    const stored = running.textsOf(idOf(1)).length;
+    await expect.poll(metrics).toContain(`\nusmp_stored_messages_total ${stored}\n`);
   });
 });
