@@ -73,11 +73,15 @@ describe("the Dockerfile", () => {
         });
       }
       const entry = words(of(last, "ENTRYPOINT")[0] as string);
+      const variables = Object.fromEntries(
+        of(last, "ENV").flatMap((line) => [...line.matchAll(/(\w+)=(\S+)/g)].map(([, name, value]) => [name, value])),
+      );
+      expect(variables).toMatchObject({ NODE_ENV: "production" });
       const start = (...more: string[]): Child => {
         const script = `mkdir -p '${data}' && chown 1000:1000 '${data}' && chmod 700 '${data}' && chmod 755 '${folder}' && cd '${image}' && exec setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs --bounding-set=-all "$@"`;
         return new Child("sh", ["-c", script, "sh", process.execPath, ...more], {
+          ...variables,
           HOME: "/nonexistent",
-          NODE_ENV: "production",
           USMP_DATA: data,
           USMP_TCP: "127.0.0.1:0",
           USMP_UDP: "127.0.0.1:0",
